@@ -1,0 +1,169 @@
+"""Scan orders as index tensors: which token each step of each head reads.
+
+Every head of a layer scans the same tokens in an order of its own, as one sequence (global) or
+as many (one per window). A plan lays all of them out on one common *slab*: sequences are cut into
+chunks of `length` steps, and the slab holds step 0 of every chunk, then step 1, and so on. One
+loop over the steps then serves all chunks, heads and channels at once, whatever the orders.
+
+Letters: B batch, T tokens, C channels, h heads, c = C / h, L steps of a chunk, M chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Order = NDArray[np.int64]
+
+
+def chunk_length(tokens: int) -> int:
+    """Return the steps per chunk for sequences of `tokens` steps in all.
+
+    Few tokens are bound by the number of tensor operations (two per step), many by memory: the
+    length grows with the fourth root, from 4 to 64.
+    """
+    length = 4
+    while length < 64 and length**2 < tokens:
+        length *= 2
+    return length
+
+
+class ScanPlan:
+    """The scan orders of all heads of one layer on one grid, ready for the operator.
+
+    Parameters
+    ----------
+    orders : sequence (heads) of sequences of int arrays
+        Per head the sequences it scans; together they visit each of the T tokens once.
+    device : torch.device, optional
+        Where the index tensors live.
+    length : int, optional
+        Steps per chunk; chosen by `chunk_length` if not given.
+
+    Attributes
+    ----------
+    tokens, heads, length, chunks : int
+        T, h, L and M.
+    steps : Tensor, shape (L, M, h), int64
+        The token read at each step; T where a chunk is padded.
+    place : Tensor, shape (T, h), int64
+        Where on the slab each token lies: ``(l * M + m)``.
+    sequence : Tensor, shape (M, h), int64
+        Which sequence a chunk belongs to, so that states are never carried from one to the next.
+    span : int
+        Chunks of the longest sequence.
+    padded : bool
+        Whether any step reads padding.
+
+    Raises
+    ------
+    ValueError
+        If a head does not visit each token exactly once.
+    """
+
+    def __init__(
+        self,
+        orders: Sequence[Sequence[Order]],
+        device: torch.device | None = None,
+        length: int | None = None,
+    ) -> None:
+        self.heads = len(orders)
+        self.tokens = sum(len(sequence) for sequence in orders[0])
+        longest = max(len(sequence) for head in orders for sequence in head)
+        self.length = length or min(chunk_length(self.tokens), longest)
+        layouts = [_lay_out(head, self.length, self.tokens) for head in orders]
+        self.chunks = max(len(layout) for layout, _ in layouts)
+        self.span = -(-longest // self.length)
+        self.padded = self.chunks * self.length > self.tokens
+
+        steps = np.full((self.chunks, self.length, self.heads), self.tokens, np.int64)
+        sequence = np.full((self.chunks, self.heads), -1, np.int64)
+        for head, (layout, owner) in enumerate(layouts):
+            steps[: len(layout), :, head] = layout
+            sequence[: len(owner), head] = owner
+        steps = steps.transpose(1, 0, 2)  # (L, M, h)
+        self.steps = torch.from_numpy(np.ascontiguousarray(steps)).to(device)
+        self.sequence = torch.from_numpy(sequence).to(device)
+        self.place = torch.from_numpy(_places(steps, self.tokens)).to(device)
+        self._rows: dict[int, tuple[Tensor, Tensor]] = {}
+        self._joins: dict[int, Tensor] = {}
+
+    def rows(self, batch: int) -> tuple[Tensor, Tensor]:
+        """Return flat row numbers that gather a batch onto the slab and back.
+
+        Returns
+        -------
+        onto : Tensor, shape (L * B * M * h,)
+            Rows of a (B * T * h + h, ...) matrix whose last h rows are the padding.
+        back : Tensor, shape (B * T * h,)
+            Rows of the (L * B * M * h, ...) slab.
+        """
+        if batch not in self._rows:
+            if len(self._rows) > 3:  # training and tiling use one or two batch sizes
+                self._rows.clear()
+            self._rows[batch] = self._build_rows(batch)
+        return self._rows[batch]
+
+    def _build_rows(self, batch: int) -> tuple[Tensor, Tensor]:
+        device = self.steps.device
+        image = torch.arange(batch, device=device)
+        head = torch.arange(self.heads, device=device)
+        padded = self.steps == self.tokens
+        token = self.steps[:, None] + image[:, None, None] * self.tokens  # (L, B, M, h)
+        token = torch.where(padded[:, None], batch * self.tokens, token)
+        onto = token * self.heads + head
+        step, chunk = self.place // self.chunks, self.place % self.chunks  # (T, h)
+        back = (step * batch + image[:, None, None]) * self.chunks + chunk  # (B, T, h)
+        return onto.reshape(-1), (back * self.heads + head).reshape(-1)
+
+    def joins(self, distance: int) -> Tensor:
+        """Return 1 where chunks m and m + `distance` are of one sequence, shape (M - d, h)."""
+        if distance not in self._joins:
+            same = self.sequence[distance:] == self.sequence[: self.chunks - distance]
+            self._joins[distance] = same.to(torch.float32)
+        return self._joins[distance]
+
+
+def _lay_out(sequences: Sequence[Order], length: int, tokens: int) -> tuple[Order, Order]:
+    """Cut sequences into chunks: tokens (M, L), padded with T, and the owner of each chunk (M,)."""
+    visits = np.concatenate([np.asarray(sequence) for sequence in sequences])
+    if not np.array_equal(np.sort(visits), np.arange(tokens)):
+        raise ValueError(f"an order must visit each of the {tokens} tokens once")
+    counts = [-(-len(sequence) // length) for sequence in sequences]
+    layout = np.full((sum(counts), length), tokens, np.int64)
+    start = 0
+    for sequence, count in zip(sequences, counts, strict=True):
+        layout[start : start + count].reshape(-1)[: len(sequence)] = sequence
+        start += count
+    return layout, np.repeat(np.arange(len(sequences)), counts)
+
+
+def _places(steps: Order, tokens: int) -> Order:
+    """Invert `steps` (L, M, h): for each token its position l * M + m, shape (T, h)."""
+    flat = steps.reshape(-1, steps.shape[2])
+    place = np.empty((tokens + 1, flat.shape[1]), np.int64)
+    for head in range(flat.shape[1]):
+        place[flat[:, head], head] = np.arange(len(flat))
+    return np.ascontiguousarray(place[:tokens])
+
+
+@lru_cache(maxsize=64)
+def line_plan(tokens: int, sequences: int = 1, device: torch.device | None = None) -> ScanPlan:
+    """Return a one-head plan that reads `sequences` equal runs of tokens in the order they lie.
+
+    Parameters
+    ----------
+    tokens : int
+        Steps of each run.
+    sequences : int
+        Runs, one after the other.
+    device : torch.device, optional
+        Where the index tensors live.
+    """
+    runs = np.arange(tokens * sequences).reshape(sequences, tokens)
+    return ScanPlan([tuple(runs)], device=device, length=tokens if tokens <= 8 else None)
