@@ -1,0 +1,1 @@
+"""Scan geometry: orders, blocks and schedules. The network and the pictures share it."""
