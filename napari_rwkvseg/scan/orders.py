@@ -201,10 +201,7 @@ def _peel(grid: IndexArray) -> Iterator[IndexArray]:
 
 
 def _hilbert(height: int, width: int) -> IndexArray:
-    if width >= height:
-        path = _curve(width, height, {})[:, ::-1]
-    else:
-        path = _curve(height, width, {})
+    path = _curve(width, height, {})[:, ::-1] if width >= height else _curve(height, width, {})
     return path[:, 0] * width + path[:, 1]
 
 
