@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from napari_rwkvseg.scan.orders import IndexArray, check_grid, check_kind, scan_order
+from napari_rwkvseg.scan.orders import IndexArray, check_grid, scan_order
 
 _CACHED_GRIDS = 64
 
@@ -111,7 +111,6 @@ def block_sequences(kind: str, height: int, width: int, size: int) -> tuple[Inde
     ValueError
         If `kind` is unknown or the grid or the blocks are empty.
     """
-    check_kind(kind)
     sequences = tuple(block.cells(kind, width) for block in partition(height, width, size))
     for sequence in sequences:
         sequence.setflags(write=False)
@@ -145,6 +144,7 @@ def two_level_order(outer: str, inner: str, height: int, width: int, size: int) 
         If an order is unknown or the grid or the blocks are empty.
     """
     sequences = block_sequences(inner, height, width, size)
+    # the blocks are the cells of a coarser grid, numbered as `partition` lists them
     blocks = scan_order(outer, -(-height // size), -(-width // size))
     order = np.concatenate([sequences[block] for block in blocks])
     order.setflags(write=False)

@@ -60,6 +60,7 @@ def scan_order(kind: str, height: int, width: int) -> IndexArray:
     check_kind(kind)
     check_grid(height, width)
     order = _BUILDERS[kind](height, width)
+    # shared by all callers: one that wrote to it would change the network
     order.setflags(write=False)
     return order
 
@@ -230,6 +231,7 @@ def _curve(length: int, depth: int, known: dict[tuple[int, int], IndexArray]) ->
     if size not in known:
         if length == 1 or depth == 1:
             known[size] = np.argwhere(np.ones(size, dtype=bool))
+        # in three, a rectangle this long would leave strips too thin to turn in
         elif 2 * length > 3 * depth:
             known[size] = _in_two(length, depth, known)
         else:
@@ -246,6 +248,7 @@ def _in_two(length: int, depth: int, known: dict[tuple[int, int], IndexArray]) -
 
 def _in_three(length: int, depth: int, known: dict[tuple[int, int], IndexArray]) -> IndexArray:
     """Curve over a squarish rectangle: away from the edge, along the far half, back again."""
+    # Curves over an even length need no diagonal step: only the far one may have to make it.
     half, away = length // 2, _even_half(depth)
     out = _curve(away, half, known)[:, ::-1]  # ends at (0, away - 1)
     far = _curve(length, depth - away, known) + np.array((0, away))  # ends at (length - 1, away)

@@ -69,6 +69,7 @@ class HeadScan:
         check_kind(self.order)
         if self.extent not in ("global", "window"):
             raise ValueError(f"unknown extent {self.extent!r}, choose one of global, window")
+        # from JSON: True is an int to Python, 8.0 would fail only when a grid is cut
         if isinstance(self.size, bool) or not isinstance(self.size, int):
             raise ValueError(f"size must be a whole number of cells, got {self.size!r}")
         check_size(self.size)
@@ -237,6 +238,7 @@ def dynamic_schedule(heads: int = 4) -> Schedule:
         _global("row", "column", "hilbert", "diagonal"),
         _global("row", "column", "diagonal", "antidiagonal"),
     ]
+    # with few heads the windows go first: a level that is blind to the far side is of no use
     levels = [(*_repeat(windows, heads - 1), far) for windows, far in shallow]
     levels += [_repeat(scans, heads) for scans in deep]
     return Schedule(tuple(map(LevelScan, levels)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -45,6 +47,10 @@ class TestPartition:
     def test_an_empty_block_is_refused(self, size: int) -> None:
         with pytest.raises(ValueError, match=f"side of at least 1 cell, got {size}"):
             partition(4, 4, size)
+
+    def test_a_block_cannot_be_changed(self) -> None:
+        with pytest.raises(FrozenInstanceError):
+            Block(0, 0, 2, 2).top = 1  # type: ignore[misc]
 
     def test_an_empty_grid_is_refused(self) -> None:
         with pytest.raises(ValueError, match="got 0×4"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,13 @@ class TestSchedule:
         with pytest.raises(ValueError, match="at least one level"):
             Schedule(())
 
+    def test_cannot_be_changed(self) -> None:
+        schedule = uniform_schedule()
+        level = schedule.levels[0]
+        for frozen, name in ((schedule, "levels"), (level, "heads"), (level.heads[0], "order")):
+            with pytest.raises(FrozenInstanceError):
+                setattr(frozen, name, None)
+
     def test_becomes_plain_values(self) -> None:
         schedule = Schedule((LevelScan((HeadScan("row", "global", 4, "spiral"),)),))
         head = {"order": "row", "extent": "global", "size": 4, "outer": "spiral"}
@@ -209,6 +217,10 @@ class TestAblations:
             assert {head.extent for head in whole.heads} == {"global"}
             for a, b in zip(windows.heads, whole.heads, strict=True):
                 assert (a.order, a.size, a.outer) == (b.order, b.size, b.outer)
+
+    def test_all_schedules_have_four_levels_of_four_heads_unless_told(self) -> None:
+        for make in (dynamic_schedule, global_schedule, uniform_schedule):
+            assert [len(level.heads) for level in make().levels] == [4, 4, 4, 4]
 
     def test_uniform_schedule_has_rows_only(self) -> None:
         assert words(uniform_schedule()) == [["row snake, global"] * 4] * 4
