@@ -1,0 +1,1 @@
+"""Inference, training and judgement: arrays in, arrays out."""

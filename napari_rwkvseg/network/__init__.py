@@ -1,0 +1,1 @@
+"""The network: dynamic-scan Vision-RWKV for segmentation."""

@@ -75,9 +75,7 @@ def use_path(name: str) -> Iterator[None]:
         _chosen = before
 
 
-def _check_shapes(
-    decay: Tensor, bonus: Tensor, key: Tensor, value: Tensor, plan: ScanPlan
-) -> None:
+def _check_shapes(decay: Tensor, bonus: Tensor, key: Tensor, value: Tensor, plan: ScanPlan) -> None:
     if key.ndim != 3 or key.shape != value.shape:
         raise ValueError(
             f"key and value must share a shape (B, T, C), "

@@ -5,9 +5,9 @@ Symbols (Vision-RWKV, arXiv 2403.02308)
     w', u'  decay per step and bonus, per channel: `decay`, `bonus`, already divided by T
     k, v  `key`, `value`, shape (B, T, C)
 
-    y_t = ( sum_{i != t} exp(k_i - (|t - i| - 1) w') v_i + exp(k_t + u') v_t ) / ( the same, v = 1 )
+    y_t = (sum_{i != t} exp(k_i - (|t - i| - 1) w') v_i + exp(k_t + u') v_t) / (the same, v = 1)
 
-The published CUDA kernel deviates from this formula across its chunk borders; the paths here do not.
+The published CUDA kernel deviates from this formula across chunk borders; the paths here do not.
 """
 
 from __future__ import annotations

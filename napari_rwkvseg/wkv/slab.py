@@ -48,7 +48,8 @@ class _SlabScan(torch.autograd.Function):
         left, right = walk(slab, decay, plan)
         total = left.add_(right).addcmul_(slab, own)
         numerator, denominator = _halves(total, plan)
-        denominator = denominator.clamp_min(SMALLEST_DENOMINATOR)
+        if plan.padded:
+            denominator = denominator.clamp_min(SMALLEST_DENOMINATOR)
         mixed = numerator / denominator  # (L, B, M, h, c)
         if any(ctx.needs_input_grad):
             ctx.plan = plan

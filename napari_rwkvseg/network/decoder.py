@@ -1,0 +1,148 @@
+"""The decoder: nested up-sampling, a recurrence of words inside a recurrence of sentences.
+
+A coarse cell is a *sentence*; the s x s fine cells inside it are its *words* (Zig-RiR's names,
+10.1109/TMI.2025.3561797, which nests them in the encoder only). Each step of the decoder
+
+1. expands every sentence into its words and adds the skip connection of the finer level;
+2. scans the words of each cell, the sentence put in front, so that the inner recurrence starts from
+   the state of the outer level;
+3. scans the sentences over the whole grid, so that neighbours agree, and hands the result to their
+   words;
+4. folds the words back into the fine grid and mixes channels.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from napari_rwkvseg.network.config import LEVELS, NetworkConfig
+from napari_rwkvseg.network.encoder import build_mixer, convolution_unit
+from napari_rwkvseg.network.mixing import FRESH_SCALE, ChannelMix, SpatialMix, apply, fold, unfold
+from napari_rwkvseg.wkv import bi_wkv, line_plan
+
+WORDS = 4  # fine cells in a coarse one
+FULL_WIDTH = 8  # channels at full resolution where no branch of the stem sets them
+
+
+class WordScan(nn.Module):
+    """Bi-WKV over the words of each cell, their sentence in front as the first token."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.mix = nn.Linear(width, 3 * width, bias=False)  # receptance, key, value
+        self.decay = nn.Parameter(torch.zeros(width))
+        self.bonus = nn.Parameter(torch.zeros(width))
+        self.output = nn.Linear(width, width, bias=False)
+        self.scale = nn.Parameter(torch.full((width,), FRESH_SCALE))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return sentence and words (B, H, W, 1 + 4, C) after the scan."""
+        batch, height, width, count, channels = tokens.shape
+        receptance, key, value = self.mix(self.norm(tokens)).chunk(3, dim=-1)
+        plan = line_plan(count, height * width, tokens.device)
+        flat = (batch, height * width * count, channels)
+        mixed = bi_wkv(self.decay, self.bonus, key.reshape(flat), value.reshape(flat), plan)
+        answer: Tensor = self.output(receptance.sigmoid() * mixed.view(tokens.shape))
+        return tokens + self.scale * answer
+
+
+class NestedUpsample(nn.Module):
+    """One step of the decoder: from a coarse grid and a skip connection to the fine grid.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        Heads, schedule and switches.
+    level : int
+        Encoder level of the fine grid; the sentences lie on the grid of level + 1.
+    """
+
+    def __init__(self, config: NetworkConfig, level: int) -> None:
+        super().__init__()
+        coarse, fine = config.widths[level + 1], config.widths[level]
+        self.norm = nn.LayerNorm(coarse)
+        self.expand = nn.Linear(coarse, (1 + WORDS) * fine)
+        self.skip = nn.Linear(fine, fine)
+        self.words = WordScan(fine)
+        self.sentence_norm = nn.LayerNorm(fine)
+        self.sentences = SpatialMix(fine, build_mixer(config, level + 1, fine))
+        self.finish = Finish(fine, config.expansion)
+
+    def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
+        """Return the fine grid (B, 2H, 2W, C) of a coarse one (B, H, W, C') and the skip."""
+        tokens = self.expand(self.norm(coarse)).view(*coarse.shape[:3], 1 + WORDS, -1)
+        sentence, words = tokens[..., :1, :], tokens[..., 1:, :] + unfold(self.skip(skip))
+        tokens = self.words(torch.cat((sentence, words), dim=3))
+        sentence, words = tokens[..., 0, :], tokens[..., 1:, :]
+        agreed = self.sentences(self.sentence_norm(sentence))
+        return cast(Tensor, self.finish(fold(words + agreed[..., None, :])))
+
+
+class ShuffleUpsample(nn.Module):
+    """The ablation of `NestedUpsample`: expand, add the skip connection, fold; no recurrence."""
+
+    def __init__(self, config: NetworkConfig, level: int) -> None:
+        super().__init__()
+        coarse, fine = config.widths[level + 1], config.widths[level]
+        self.norm = nn.LayerNorm(coarse)
+        self.expand = nn.Linear(coarse, WORDS * fine)
+        self.skip = nn.Linear(fine, fine)
+        self.finish = Finish(fine, config.expansion)
+
+    def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
+        """Return the fine grid (B, 2H, 2W, C) of a coarse one (B, H, W, C') and the skip."""
+        words = self.expand(self.norm(coarse)).view(*coarse.shape[:3], WORDS, -1)
+        return cast(Tensor, self.finish(fold(words) + self.skip(skip)))
+
+
+class Finish(nn.Module):
+    """Mix the channels of a folded grid (B, H, W, C)."""
+
+    def __init__(self, width: int, expansion: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.channel = ChannelMix(width, expansion)
+        self.scale = nn.Parameter(torch.ones(width))
+
+    def forward(self, grid: Tensor) -> Tensor:
+        """Return the grid after the mix."""
+        return grid + self.scale * self.channel(self.norm(grid))
+
+
+class Decoder(nn.Module):
+    """Three up-sampling steps from 1/32 to 1/4, then convolutions to full resolution.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        Widths and switches.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        step = NestedUpsample if config.decoder == "nested" else ShuffleUpsample
+        half, full = config.stem_width // 2 + 4, config.detail_width or FULL_WIDTH
+        self.steps = nn.ModuleList(step(config, level) for level in reversed(range(LEVELS - 1)))
+        self.to_half = nn.Linear(config.widths[0], WORDS * half)
+        self.skip_half = nn.Linear(config.stem_width, half)
+        self.at_half = convolution_unit(half, half)
+        self.to_full = nn.Linear(half, WORDS * full)
+        self.at_full = convolution_unit(full, full)
+        self.classify = nn.Linear(full, config.n_classes)
+
+    def forward(self, grids: list[Tensor], half: Tensor, detail: Tensor | None) -> Tensor:
+        """Return logits (B, n_classes, H, W) at full resolution."""
+        grid = grids[-1]
+        for step, skip in zip(self.steps, reversed(grids[:-1]), strict=True):
+            grid = step(grid, skip)
+        fine = fold(self.to_half(grid).unflatten(-1, (WORDS, -1)))  # (B, H/2, W/2, C)
+        fine = apply(self.at_half, fine + self.skip_half(half.permute(0, 2, 3, 1)))
+        fine = fold(self.to_full(fine).unflatten(-1, (WORDS, -1)))  # (B, H, W, C)
+        if detail is not None:
+            fine = fine + detail.permute(0, 2, 3, 1)
+        logits: Tensor = self.classify(apply(self.at_full, fine))
+        return logits.permute(0, 3, 1, 2)

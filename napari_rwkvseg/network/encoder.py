@@ -1,0 +1,109 @@
+"""The encoder: a convolutional stem, then four levels of blocks on ever coarser grids."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from napari_rwkvseg.network.attention import LowResolutionAttention
+from napari_rwkvseg.network.config import LEVELS, NetworkConfig
+from napari_rwkvseg.network.mixing import (
+    Block,
+    ConvolutionMixer,
+    SpatialMix,
+    WkvMixer,
+    unfold,
+)
+
+
+def convolution_unit(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
+    """Return 3x3 convolution, batch normalisation, ReLU; reads and returns (B, C, H, W)."""
+    return nn.Sequential(
+        nn.Conv2d(inside, outside, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(outside),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Stem(nn.Module):
+    """Two strided convolutions to 1/4, and a thin branch at full resolution.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        Reads `in_channels`, `stem_width`, `detail_width` and the first width.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        detail = config.detail_width
+        self.detail = convolution_unit(config.in_channels, detail) if detail else None
+        self.to_half = convolution_unit(config.in_channels, config.stem_width, stride=2)
+        self.to_quarter = convolution_unit(config.stem_width, config.widths[0], stride=2)
+
+    def forward(self, image: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        """Return detail (B, d, H, W), half (B, s, H/2, W/2) and the first grid (B, H/4, W/4, C)."""
+        detail = None if self.detail is None else self.detail(image)
+        half = self.to_half(image)
+        return detail, half, self.to_quarter(half).permute(0, 2, 3, 1).contiguous()
+
+
+class Merge(nn.Module):
+    """Halve a grid: normalise, then map each 2x2 cell to one token."""
+
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(inside)
+        self.reduce = nn.Linear(4 * inside, outside)
+
+    def forward(self, grid: Tensor) -> Tensor:
+        """Return the coarser grid (B, H/2, W/2, C')."""
+        merged: Tensor = self.reduce(unfold(self.norm(grid)).flatten(3))
+        return merged
+
+
+class Encoder(nn.Module):
+    """Four levels of blocks at 1/4, 1/8, 1/16 and 1/32, attention at the end of the last.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        Widths, depths and switches.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        widths = config.widths
+        self.levels = nn.ModuleList(
+            nn.Sequential(*[build_block(config, level) for _ in range(config.depths[level])])
+            for level in range(LEVELS)
+        )
+        self.merges = nn.ModuleList(Merge(fine, coarse) for fine, coarse in pairwise(widths))
+        self.attention = (
+            LowResolutionAttention(widths[-1], config.heads, config.attention_side)
+            if config.attention_side
+            else nn.Identity()
+        )
+
+    def forward(self, grid: Tensor) -> list[Tensor]:
+        """Return the grids of all levels, finest first, each (B, H, W, C)."""
+        grids = [self.levels[0](grid)]
+        for merge, level in zip(self.merges, list(self.levels)[1:], strict=True):
+            grids.append(level(merge(grids[-1])))
+        grids[-1] = self.attention(grids[-1])
+        return grids
+
+
+def build_block(config: NetworkConfig, level: int) -> Block:
+    """Return one block of an encoder level (0 is the finest)."""
+    width = config.widths[level]
+    mixer = build_mixer(config, level, width)
+    return Block(width, SpatialMix(width, mixer, config.pooled_keys[level]), config.expansion)
+
+
+def build_mixer(config: NetworkConfig, level: int, width: int) -> WkvMixer | ConvolutionMixer:
+    """Return what mixes tokens on a level, for `width` channels."""
+    if config.mixer == "convolution":
+        return ConvolutionMixer(width)
+    return WkvMixer(width, config.schedule.levels[level], config.gate)

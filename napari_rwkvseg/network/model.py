@@ -1,0 +1,69 @@
+"""The whole network: stem, encoder, decoder."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from napari_rwkvseg.network.config import STRIDE, NetworkConfig
+from napari_rwkvseg.network.decoder import Decoder
+from napari_rwkvseg.network.encoder import Encoder, Stem
+
+
+class SegmentationNetwork(nn.Module):
+    """Dynamic-scan Vision-RWKV for segmentation.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        What was built, for the model file.
+    stem, encoder, decoder : Module
+        The parts.
+    """
+
+    def __init__(
+        self, config: NetworkConfig, stem: Stem, encoder: Encoder, decoder: Decoder
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.stem = stem
+        self.encoder = encoder
+        self.decoder = decoder
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits (B, n_classes, H, W) of images (B, in_channels, H, W), about 0 to 1.
+
+        Parameters
+        ----------
+        image : Tensor, shape (B, in_channels, H, W), float32
+            Normalised. Sides of any length; they are padded to a multiple of 32 by reflection.
+
+        Raises
+        ------
+        ValueError
+            If the number of channels is not the network's.
+        """
+        if image.ndim != 4 or image.shape[1] != self.config.in_channels:
+            raise ValueError(
+                f"the network reads (B, {self.config.in_channels}, H, W), got {tuple(image.shape)}"
+            )
+        padded = pad_to_stride(image)
+        detail, half, grid = self.stem(padded)
+        logits: Tensor = self.decoder(self.encoder(grid), half, detail)
+        return logits[..., : image.shape[2], : image.shape[3]]
+
+
+def pad_to_stride(image: Tensor) -> Tensor:
+    """Pad (B, C, H, W) at the bottom and right by reflection to multiples of 32, channels-last."""
+    height, width = image.shape[2:]
+    below, beside = -height % STRIDE, -width % STRIDE
+    if below or beside:
+        mode = "reflect" if below < height and beside < width else "replicate"
+        image = functional.pad(image, (0, beside, 0, below), mode=mode)
+    return image.contiguous(memory_format=torch.channels_last)
+
+
+def build_network(config: NetworkConfig) -> SegmentationNetwork:
+    """Return a fresh network of this shape; the only place where numbers become modules."""
+    return SegmentationNetwork(config, Stem(config), Encoder(config), Decoder(config))
