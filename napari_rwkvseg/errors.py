@@ -23,7 +23,8 @@ class BadImageError(RwkvSegError):
     """
 
     def __init__(self, name: str, reason: str, remedy: str) -> None:
-        super().__init__(f"{name}: {reason}. {remedy}.")
+        stop = "" if reason.endswith("?") else "."
+        super().__init__(f"{name}: {reason}{stop} {remedy}.")
         self.name = name
         self.reason = reason
         self.remedy = remedy

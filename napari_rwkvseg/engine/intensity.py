@@ -60,7 +60,8 @@ def window_of(values: NDArray[np.generic], percentiles: tuple[float, float]) -> 
     ValueError
         If no value is finite.
     """
-    values = np.asarray(values, np.float32)
+    with np.errstate(over="ignore"):
+        values = np.asarray(values, np.float32)
     finite = values[np.isfinite(values)]
     if finite.size == 0:
         raise ValueError("no finite value")
@@ -122,7 +123,8 @@ def to_channels(plane: NDArray[np.float32], n: int, name: str = "image") -> NDAr
         return np.repeat(plane, n, axis=-1)
     if channels == 3 and n == 1:
         weights = np.array(LUMINANCE, np.float32)
-        return np.sum(plane * weights, axis=-1, keepdims=True, dtype=np.float32)
+        grey: NDArray[np.float32] = (plane * weights).sum(axis=-1, keepdims=True)
+        return grey
     raise wrong_channels(name, channels, n)
 
 
