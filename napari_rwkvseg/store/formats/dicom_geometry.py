@@ -1,0 +1,137 @@
+"""Spacing, order and place of DICOM frames and slices, in millimetres."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+
+from napari_rwkvseg.engine.units import PIXEL
+from napari_rwkvseg.store.formats.pixels import UNKNOWN
+
+Vector = npt.NDArray[np.float64]
+
+TOLERANCE = 0.01  # share of the usual slice distance
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def pixel_spacing(dataset: Dataset) -> tuple[tuple[float, ...], tuple[str, ...]]:
+    """Return (row distance, column distance) in mm or (), and notes about their reliability."""
+    for source in (dataset, *_functional(dataset, "PixelMeasuresSequence")):
+        values = _numbers(source.get("PixelSpacing"))
+        if len(values) == 2 and min(values) > 0:
+            return (values[0], values[1]), ()
+    values = _numbers(dataset.get("ImagerPixelSpacing"))
+    if len(values) == 2 and min(values) > 0:
+        note = "Spacing is that of the detector: sizes in the patient are smaller."
+        return (values[0], values[1]), (note,)
+    return (), ()
+
+
+def frame_axis(dataset: Dataset) -> tuple[str, float, str]:
+    """Return what the frames of one file are: (letter, distance, unit), ``?`` if it is silent."""
+    positions = frame_positions(dataset)
+    if positions is not None and len(positions) > 1:
+        steps = np.diff(positions)
+        if np.all(steps != 0) and (np.all(steps > 0) or np.all(steps < 0)):
+            return "z", float(np.median(np.abs(steps))), "mm"
+    offsets = _numbers(dataset.get("GridFrameOffsetVector"))
+    if len(offsets) > 1:
+        return "z", float(np.median(np.abs(np.diff(offsets)))) or 1.0, "mm"
+    times = _numbers(dataset.get("FrameTime"))
+    if times and times[0] > 0:
+        return "t", times[0], "ms"
+    return UNKNOWN, 1.0, PIXEL
+
+
+def frame_positions(dataset: Dataset) -> Vector | None:
+    """Return where each frame of an enhanced file lies along its normal, or None."""
+    planes = [
+        plane
+        for item in dataset.get("PerFrameFunctionalGroupsSequence") or ()
+        for plane in item.get("PlanePositionSequence") or ()
+    ]
+    origins = [_numbers(plane.get("ImagePositionPatient")) for plane in planes]
+    cosines = _cosines(dataset)
+    if cosines is None or not origins or any(len(origin) != 3 for origin in origins):
+        return None
+    return np.array(origins) @ np.cross(cosines[0], cosines[1])
+
+
+def slice_position(dataset: Dataset) -> float | None:
+    """Return the place of a single-frame file along its own normal in mm, or None."""
+    cosines = _cosines(dataset)
+    origin = _numbers(dataset.get("ImagePositionPatient"))
+    if cosines is None or len(origin) != 3:
+        return None
+    return float(np.dot(origin, np.cross(cosines[0], cosines[1])))
+
+
+def orientation(dataset: Dataset) -> tuple[float, ...]:
+    """Return the six direction cosines, rounded so that slices of one volume agree."""
+    return tuple(round(value, 3) for value in _numbers(dataset.get("ImageOrientationPatient")))
+
+
+def gap_notes(positions: Sequence[float]) -> tuple[str, ...]:
+    """Return a note naming the first place where sorted slices are not equally far apart."""
+    steps = np.diff(positions)
+    usual = float(np.median(steps))
+    odd = np.flatnonzero(np.abs(steps - usual) > TOLERANCE * usual)
+    if not odd.size:
+        return ()
+    first = int(odd[0])
+    where = f"{steps[first]:.1f} between slices {first + 1} and {first + 2}"
+    return (f"Slices not equally spaced ({usual:.1f} expected, {where}).",)
+
+
+def affine_of(dataset: Dataset, step: float) -> Vector | None:
+    """Return the (4, 4) NIfTI affine of columns, rows, slices; None without a position.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The first slice.
+    step : float
+        Distance of slices in mm.
+    """
+    cosines = _cosines(dataset)
+    origin = _numbers(dataset.get("ImagePositionPatient"))
+    spacing, _ = pixel_spacing(dataset)
+    if cosines is None or len(origin) != 3 or not spacing:
+        return None
+    along_row, along_column = cosines
+    affine = np.eye(4)
+    affine[:3, 0] = along_row * spacing[1]
+    affine[:3, 1] = along_column * spacing[0]
+    affine[:3, 2] = np.cross(along_row, along_column) * step
+    affine[:3, 3] = origin
+    return _LPS_TO_RAS @ affine
+
+
+def _cosines(dataset: Dataset) -> tuple[Vector, Vector] | None:
+    for source in (dataset, *_functional(dataset, "PlaneOrientationSequence")):
+        values = _numbers(source.get("ImageOrientationPatient"))
+        if len(values) == 6:
+            return np.array(values[:3]), np.array(values[3:])
+    return None
+
+
+def _functional(dataset: Dataset, name: str) -> list[Dataset]:
+    """Return the first shared or per-frame functional group of that name, if any."""
+    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for item in (dataset.get(groups) or ())[:1]:
+            found = list(item.get(name) or ())
+            if found:
+                return found[:1]
+    return []
+
+
+def _numbers(value: object) -> list[float]:
+    if value is None or value == "":
+        return []
+    try:
+        return [float(v) for v in value] if hasattr(value, "__iter__") else [float(str(value))]
+    except (TypeError, ValueError):
+        return []

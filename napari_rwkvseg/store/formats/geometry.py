@@ -1,0 +1,81 @@
+"""Where an array lies in the patient: the affine of NIfTI, turned so that planes look upright.
+
+Axis letters of anatomy: L left, R right, A front, P back, S head, I feet. Affines map voxel
+indices (i, j, k) = (column, row, slice) to millimetres in NIfTI's R, A, S coordinates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+Affine = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """How an array of ours relates to the stored volume and to the patient.
+
+    Attributes
+    ----------
+    affine : (4, 4) float64
+        Of the stored volume, whose index order (i, j, k) is ours reversed.
+    shape : tuple of int
+        Shape of the stored volume, singleton axes included.
+    flips : tuple of bool
+        For i, j, k: whether our array runs against the stored one.
+    """
+
+    affine: Affine
+    shape: tuple[int, ...]
+    flips: tuple[bool, bool, bool] = (False, False, False)
+
+    def to_metadata(self) -> dict[str, Any]:
+        """Return plain values for a layer's metadata: geometry only, nothing about a person."""
+        return {"affine": self.affine.tolist(), "shape": self.shape, "flips": self.flips}
+
+    @classmethod
+    def from_metadata(cls, values: Mapping[str, Any]) -> Geometry:
+        """Rebuild what `to_metadata` returned."""
+        i, j, k = values["flips"]
+        shape = tuple(int(n) for n in values["shape"])
+        affine = np.asarray(values["affine"], dtype=np.float64)
+        return cls(affine, shape, (bool(i), bool(j), bool(k)))
+
+
+def upright_flips(affine: Affine) -> tuple[bool, bool, bool]:
+    """Return which of i, j, k to flip so that planes appear as radiologists view them.
+
+    Left of the patient to the right of the picture, front or head up, slices from feet to head.
+    Axes are never swapped: the planes stay those that were acquired.
+    """
+    codes = nib.orientations.aff2axcodes(affine)  # type: ignore[no-untyped-call]
+    i, j, k = (_against(code, in_plane=place < 2) for place, code in enumerate(codes))
+    return i, j, k
+
+
+def _against(code: str | None, *, in_plane: bool) -> bool:
+    wanted = {"R": "L", "L": "L", "A": "P", "P": "P"}
+    head = "I" if in_plane else "S"  # rows run downwards, slices upwards
+    return code is not None and code != wanted.get(code, head)
+
+
+def flip(array: npt.NDArray[Any], flips: tuple[bool, bool, bool]) -> npt.NDArray[Any]:
+    """Flip the first three axes (i, j, k) of a stored volume; its own inverse, a view."""
+    steps = (slice(None, None, -1 if back else 1) for back in flips)
+    return array[tuple(steps)[: array.ndim]]
+
+
+def is_invertible(affine: Affine) -> bool:
+    """Whether an affine gives every voxel its own finite place."""
+    return bool(np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 1e-12)
+
+
+def tilt(affine: Affine) -> float:
+    """Return the largest angle between a voxel axis and a body axis, in degrees."""
+    return float(np.degrees(np.max(nib.affines.obliquity(affine))))  # type: ignore[no-untyped-call]
