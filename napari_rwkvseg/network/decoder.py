@@ -110,7 +110,8 @@ class Finish(nn.Module):
 
     def forward(self, grid: Tensor) -> Tensor:
         """Return the grid after the mix."""
-        return grid + self.scale * self.channel(self.norm(grid))
+        result: Tensor = grid + self.scale * self.channel(self.norm(grid))
+        return result
 
 
 class Decoder(nn.Module):

@@ -238,4 +238,5 @@ class Block(nn.Module):
     def forward(self, grid: Tensor) -> Tensor:
         """Return the grid (B, H, W, C) after this block."""
         grid = grid + self.spatial_scale * self.spatial(self.spatial_norm(grid))
-        return grid + self.channel_scale * self.channel(self.channel_norm(grid))
+        result: Tensor = grid + self.channel_scale * self.channel(self.channel_norm(grid))
+        return result

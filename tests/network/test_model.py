@@ -1,0 +1,167 @@
+"""The whole network: shapes, sizes, switches, gradients."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from napari_rwkvseg.network.config import SIZES, NetworkConfig, base, tiny
+from napari_rwkvseg.network.model import SegmentationNetwork, build_network, pad_to_stride
+from napari_rwkvseg.scan.schedule import global_schedule, uniform_schedule
+from napari_rwkvseg.wkv import use_path
+
+SMALL = replace(tiny(), widths=(8, 8, 12, 16), depths=(1, 1, 1, 1), stem_width=8)
+
+
+def network(config: NetworkConfig = SMALL, seed: int = 0) -> SegmentationNetwork:
+    torch.manual_seed(seed)
+    return build_network(config).eval()
+
+
+def image(height: int, width: int, batch: int = 1, channels: int = 3, seed: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(batch, channels, height, width, generator=generator)
+
+
+@pytest.mark.parametrize(
+    ("size", "parameters", "gmac"), [("tiny", 0.35e6, 0.3), ("base", 1.45e6, 1.5)]
+)
+def test_sizes_stay_within_their_budgets(size: str, parameters: float, gmac: float) -> None:
+    net = network(SIZES[size](3, 2))
+    count = sum(parameter.numel() for parameter in net.parameters())
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        net(image(256, 256))
+    assert parameters / 2 < count <= parameters
+    assert counter.get_total_flops() / 2e9 <= gmac
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (16, 40), (37, 101), (64, 96), (33, 129)])
+def test_logits_have_the_size_of_any_image(shape: tuple[int, int]) -> None:
+    with torch.inference_mode():
+        logits = network()(image(*shape))
+    assert logits.shape == (1, 2, *shape)
+    assert torch.isfinite(logits).all()
+
+
+def test_channels_and_classes_are_those_of_the_configuration() -> None:
+    net = network(replace(SMALL, in_channels=1, n_classes=4))
+    assert net(image(32, 32, channels=1)).shape == (1, 4, 32, 32)
+    with pytest.raises(ValueError, match=r"reads \(B, 1, H, W\), got \(1, 3, 32, 32\)"):
+        net(image(32, 32))
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [
+        {"gate": False},
+        {"schedule": uniform_schedule()},
+        {"schedule": global_schedule()},
+        {"pooled_keys": (1, 1, 1, 1)},
+        {"attention_side": 0},
+        {"detail_width": 0},
+        {"decoder": "shuffle"},
+        {"decoder": "shuffle", "mixer": "convolution"},
+    ],
+)
+def test_every_part_can_be_switched_off_and_still_learns(switch: dict[str, object]) -> None:
+    config = NetworkConfig.from_dict(SMALL.to_dict() | _plain(switch))
+    net = network(config).train()
+    net(image(32, 64)).square().mean().backward()
+    silent = [name for name, p in net.named_parameters() if p.grad is None]
+    assert silent == []
+    assert _differs(config)
+
+
+def _plain(switch: dict[str, object]) -> dict[str, object]:
+    return {
+        name: value.to_dict() if hasattr(value, "to_dict") else value
+        for name, value in switch.items()
+    }
+
+
+def _differs(config: NetworkConfig) -> bool:
+    with torch.inference_mode():
+        x = image(96, 160)
+        ours, full = network(config), network()
+        _wake(ours), _wake(full)
+        return not torch.allclose(ours(x), full(x), atol=1e-6)
+
+
+def _wake(net: SegmentationNetwork) -> None:
+    """Give the gates and scales of a fresh network something to say."""
+    generator = torch.Generator().manual_seed(7)
+    for name, parameter in net.named_parameters():
+        if "score" in name or name.endswith("scale"):
+            parameter.data = torch.randn(parameter.shape, generator=generator)
+
+
+def test_one_image_is_enough_to_train_on() -> None:
+    net = network().train()
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
+    x = image(64, 64)
+    truth = (x.mean(1) > 0.5).long()
+    losses = []
+    for _ in range(8):
+        optimiser.zero_grad()
+        loss = torch.nn.functional.cross_entropy(net(x), truth)
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0]
+
+
+def test_images_of_a_batch_do_not_see_each_other() -> None:
+    net, pair = network(), torch.cat([image(64, 32), image(64, 32, seed=2)])
+    with torch.inference_mode():
+        together = net(pair)
+        alone = torch.cat([net(pair[:1]), net(pair[1:])])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_the_network_is_the_same_by_either_path_of_the_operator() -> None:
+    net = network()
+    _wake(net)
+    x = image(32, 32)
+    with torch.no_grad():
+        fast = net(x)
+        with use_path("reference"):
+            exact = net.double()(x.double())
+    torch.testing.assert_close(fast.double(), exact, rtol=1e-3, atol=1e-3)
+
+
+def test_padding_reflects_to_multiples_of_32_and_keeps_the_image() -> None:
+    x = image(40, 64)
+    padded = pad_to_stride(x)
+    assert padded.shape == (1, 3, 64, 64)
+    assert torch.equal(padded[:, :, :40], x)
+    assert torch.equal(padded[:, :, 40], x[:, :, 38])
+
+
+def test_a_configuration_survives_json() -> None:
+    for config in (base(1, 3), tiny(), replace(SMALL, schedule=uniform_schedule("column"))):
+        assert NetworkConfig.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"widths": (8, 8)}, "widths needs 4 numbers"),
+        ({"widths": (8, 8, 8, 10)}, "4 heads do not divide"),
+        ({"mixer": "attention"}, "choose one of wkv, convolution"),
+        ({"mixer": "convolution"}, "nested decoder needs the mixer 'wkv'"),
+        ({"decoder": "plain"}, "choose one of nested, shuffle"),
+        ({"heads": 2}, "must name 2 heads"),
+    ],
+)
+def test_numbers_that_do_not_fit_are_named(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(SMALL, **change)  # type: ignore[arg-type]
+
+
+def test_an_unknown_entry_of_a_stored_configuration_is_named() -> None:
+    with pytest.raises(ValueError, match="unknown entries in the network: colour"):
+        NetworkConfig.from_dict({"colour": 1})
