@@ -1,0 +1,1 @@
+"""What is kept on disk: model files, the model library, image formats."""
