@@ -1,0 +1,115 @@
+"""napari layer -> `ImageData`, by duck typing: nothing here imports napari."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from typing import Any, Protocol
+
+from napari_rwkvseg.engine.image import ImageData, SourceHints, interpret
+from napari_rwkvseg.engine.units import is_length
+from napari_rwkvseg.errors import BadImageError
+from napari_rwkvseg.store.formats.peek import peek
+
+
+class LayerLike(Protocol):
+    """What the package needs of a napari layer."""
+
+    name: str
+    ndim: int
+    data: Any
+    scale: Any
+    units: Any
+    axis_labels: Any
+    events: Any
+
+    @property
+    def unique_id(self) -> Hashable:
+        """Identity that survives renaming."""
+
+
+def is_kind(layer: LayerLike, kind: str) -> bool:
+    """Return whether `layer` is a napari layer of that class name, subclasses included."""
+    return any(cls.__name__ == kind for cls in type(layer).__mro__)
+
+
+def is_candidate(layer: LayerLike) -> bool:
+    """Return whether people may want to segment `layer`.
+
+    Images, and Labels layers read from a file: napari opens 32 and 64 bit integer images as
+    labels, and people look for them in the list.
+    """
+    return is_kind(layer, "Image") or (is_kind(layer, "Labels") and source_path(layer) is not None)
+
+
+def source_path(layer: LayerLike) -> str | None:
+    """Return the file `layer` was read from, if any."""
+    path = getattr(getattr(layer, "source", None), "path", None)
+    return str(path) if path else None
+
+
+def full_resolution(layer: LayerLike) -> Any:
+    """Return the array of the layer; of a pyramid its finest level."""
+    return layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+
+
+def image_from_layer(layer: LayerLike, axes: str | None = None) -> ImageData:
+    """Read a napari image layer.
+
+    Parameters
+    ----------
+    layer : LayerLike
+        An image layer; only public attributes are used, nothing is copied.
+    axes : str, optional
+        What the person chose under Axes, one letter per array axis ("zyx").
+
+    Returns
+    -------
+    ImageData
+        A view of the layer's array, with its spacing and units.
+
+    Raises
+    ------
+    BadImageError
+        If the layer cannot be segmented; `AmbiguousAxesError` if an axis has to be explained.
+    """
+    if not is_kind(layer, "Image"):
+        kind = getattr(full_resolution(layer), "dtype", "integer")
+        raise BadImageError(
+            layer.name,
+            f"opened as labels, because its values are {kind}",
+            'To treat it as image, right-click the layer and choose "Convert to Image"',
+        )
+    path = source_path(layer)
+    return interpret(
+        full_resolution(layer),
+        name=layer.name,
+        rgb=bool(getattr(layer, "rgb", False)),
+        axes=axes,
+        axis_labels=tuple(layer.axis_labels),
+        spacing=tuple(float(step) for step in layer.scale),
+        units=tuple(layer.units),
+        hints=peek(path) if path else SourceHints(),
+    )
+
+
+def pixel_size(image: ImageData) -> tuple[float, str]:
+    """Return the area of a pixel, or the volume of a voxel of a z stack, with its unit.
+
+    Parameters
+    ----------
+    image : ImageData
+        Its spacing counts only where all axes share one unit of length.
+
+    Returns
+    -------
+    tuple of (float, str)
+        Like (0.0625, "µm²"); (1.0, "px") while the spacing is unknown.
+    """
+    letters = image.lead_axes + "yx"
+    measured = [axis for axis, letter in enumerate(letters) if letter in "zyx"]
+    units = {image.units[axis] for axis in measured}
+    if len(units) != 1 or not is_length(next(iter(units))):
+        return 1.0, "px"
+    size = math.prod(image.spacing[axis] for axis in measured)
+    return size, units.pop() + ("³" if len(measured) == 3 else "²")

@@ -1,0 +1,111 @@
+"""The dock: tabs, the message line, the footer, and the end of all work with the window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QFrame, QMainWindow, QScrollArea, QTabWidget, QVBoxLayout, QWidget
+
+from napari_rwkvseg.store.library import Library
+from napari_rwkvseg.widgets.footer import Footer
+from napari_rwkvseg.widgets.message import MessageLine
+from napari_rwkvseg.widgets.models import ModelsTab
+from napari_rwkvseg.widgets.preferences import compute_settings
+from napari_rwkvseg.widgets.segment import SegmentTab
+from napari_rwkvseg.widgets.style import DOCK_WIDTH, GAP, dock_stylesheet
+from napari_rwkvseg.widgets.workers import JobRunner, WindowGuard
+from napari_rwkvseg.workflow import Lanes, Workflow
+from napari_rwkvseg.workflow.workflow import ModelSource
+
+if TYPE_CHECKING:
+    import napari
+
+TABS: tuple[tuple[str, Callable[[Workflow], QWidget]], ...] = (
+    ("Segment", SegmentTab),
+    ("Models", ModelsTab),
+)
+
+
+class SegmentationDock(QWidget):
+    """The dock widget of the plugin.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        Handed in by napari under this name.
+    library : ModelSource, optional
+        Where models come from; by default the bundled and the user's own.
+    """
+
+    def __init__(
+        self,
+        napari_viewer: napari.Viewer,
+        library: ModelSource | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.viewer = napari_viewer
+        lanes = Lanes(JobRunner(self), JobRunner(self), JobRunner(self))
+        self.workflow = Workflow(
+            napari_viewer, library or Library(), lanes, compute_settings, self._later
+        )
+        self._guard = WindowGuard(self.workflow.close, self)
+
+        self.tabs = QTabWidget()
+        self.pages = {title: make(self.workflow) for title, make in TABS}
+        self.message = MessageLine(self.workflow)
+        self.footer = Footer(self.workflow)
+        self.setMinimumWidth(DOCK_WIDTH)
+
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, GAP, 0, 0)
+        column.setSpacing(0)
+        for title, page in self.pages.items():
+            self.tabs.addTab(scrolling(page), title)
+        column.addWidget(self.tabs, stretch=1)
+        column.addWidget(self.message)
+        column.addWidget(self.footer)
+
+        napari_viewer.events.theme.connect(self._apply_theme)
+        self._apply_theme()
+
+    def show_tab(self, title: str) -> None:
+        """Bring a tab to the front."""
+        self.tabs.setCurrentIndex(list(self.pages).index(title))
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Watch the main window, which only now is among the parents."""
+        super().showEvent(event)
+        window = self.window()
+        if isinstance(window, QMainWindow):
+            window.removeEventFilter(self._guard)
+            window.installEventFilter(self._guard)
+
+    def event(self, event: QEvent) -> bool:
+        """Stop all work when the dock is closed: napari takes its parent away then."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.workflow.close()
+        return bool(super().event(event))
+
+    def _apply_theme(self, event: Any = None) -> None:
+        self.setStyleSheet(dock_stylesheet(self.viewer.theme))
+
+    def _later(self, function: Callable[[], None]) -> None:
+        """Run `function` in the next turn of the event loop, if the dock still lives."""
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.timeout.connect(function)
+        timer.timeout.connect(timer.deleteLater)
+        timer.start(0)
+
+
+def scrolling(page: QWidget) -> QScrollArea:
+    """Return `page` in an area that scrolls up and down on small screens, never sideways."""
+    area = QScrollArea()
+    area.setWidget(page)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    return area

@@ -1,0 +1,42 @@
+"""What must always be in sight: the intended use, and where the work is done."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
+
+from napari_rwkvseg.engine.card import RESEARCH_ONLY
+from napari_rwkvseg.widgets.listen import listen
+from napari_rwkvseg.widgets.preferences import compute_settings
+from napari_rwkvseg.widgets.style import GAP, MARGIN, muted
+from napari_rwkvseg.workflow import Workflow
+
+WANTED = {"auto": "Auto", "cpu": "CPU", "cuda": "CUDA"}
+
+
+class Footer(QWidget):
+    """The research-use sentence and the device."""
+
+    def __init__(self, workflow: Workflow, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+
+        self.notice = muted(RESEARCH_ONLY)
+        self.device = QLabel()
+        self.device.setObjectName("device")
+
+        row = QHBoxLayout(self)
+        row.setContentsMargins(MARGIN, GAP, MARGIN, GAP)
+        row.addWidget(self.notice, stretch=1)
+        row.addWidget(self.device)
+
+        listen(self, workflow.state.events.device, self._show)
+        self._show(workflow.state.device)
+
+    def _show(self, device: str) -> None:
+        wanted = compute_settings().device
+        self.device.setText(device.split(":")[0].upper() if device else WANTED.get(wanted, wanted))
+        self.device.setToolTip(
+            f"The last run was computed on {device}."
+            if device
+            else "The device is found at the first run. Choose one under Preferences > "
+            "RWKV Segmentation."
+        )

@@ -1,0 +1,31 @@
+"""Connect widgets to the evented state for exactly as long as they live."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+
+from psygnal import SignalInstance
+from qtpy.QtWidgets import QWidget
+
+
+def listen(widget: QWidget, signal: SignalInstance, slot: Callable[..., object]) -> None:
+    """Call `slot`, a method of `widget`, on `signal` until Qt destroys the widget.
+
+    Parameters
+    ----------
+    widget : QWidget
+        Whose life counts.
+    signal : SignalInstance
+        A psygnal signal.
+    slot : callable
+        A bound method; only a weak reference is kept.
+    """
+    signal.connect(slot)
+    weak = weakref.WeakMethod(slot)  # a strong reference would keep the widget alive
+
+    def stop() -> None:
+        if (method := weak()) is not None:  # disconnect(None) would drop all listeners
+            signal.disconnect(method, missing_ok=True)
+
+    widget.destroyed.connect(stop)

@@ -1,0 +1,170 @@
+"""Result layers that are ours until somebody edits them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_rwkvseg.adapters.from_layers import LayerLike
+from napari_rwkvseg.adapters.to_layers import Geometry
+
+UNDOABLE_LIMIT = 1_000_000  # changed pixels; napari's history takes about 20 MB per million
+
+
+def find_layer(viewer: Any, unique_id: Hashable) -> LayerLike | None:
+    """Return the layer itself, not a proxy of it, or None if it is gone."""
+    return next((layer for layer in viewer.layers if layer.unique_id == unique_id), None)
+
+
+class MaskLink:
+    """One Labels layer and what we last wrote into it.
+
+    As long as the layer shows exactly that, newer results replace it. Where a
+    foreign pixel appears, it belongs to the person: nothing here writes there any more.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+        Where to look the layer up; layers are held by identity, never by name.
+    layer : LayerLike
+        A Labels layer we just added.
+    geometry : Geometry
+        Maps labels of shape (*lead, H, W) to the axes of the layer.
+    objects : bool
+        Whether its labels are objects rather than classes.
+    on_edit : callable
+        Called after each stroke, fill, undo or redo.
+    """
+
+    def __init__(
+        self,
+        viewer: Any,
+        layer: LayerLike,
+        geometry: Geometry,
+        objects: bool,
+        on_edit: Callable[[], None],
+    ) -> None:
+        self._viewer = viewer
+        self._uid = layer.unique_id
+        self._on_edit = on_edit
+        self._writing = False
+        self._filled = False
+        self._touched = False  # whether napari's undo history may hold anything
+        self._snapshot = np.array(layer.data)
+        self.geometry = geometry
+        self.objects = objects
+        layer.events.paint.connect(self._painted)
+        layer.events.set_data.connect(self._redrawn)
+
+    @property
+    def layer(self) -> LayerLike | None:
+        """The layer, or None once it was removed."""
+        return find_layer(self._viewer, self._uid)
+
+    @property
+    def pristine(self) -> bool:
+        """Whether nobody but us ever wrote into the layer."""
+        return not self._touched and not self.edited_in(())
+
+    def edited_in(self, region: tuple[slice, ...]) -> bool:
+        """Whether `region` of the layer holds anything but our last result.
+
+        Parameters
+        ----------
+        region : tuple of slice
+            Along the axes of the layer; empty for all of it.
+
+        Returns
+        -------
+        bool
+            True also where the layer is gone or has another shape.
+        """
+        layer = self.layer
+        if layer is None or np.shape(layer.data) != self._snapshot.shape:
+            return True
+        return not np.array_equal(np.asarray(layer.data)[region], self._snapshot[region])
+
+    def current(self) -> NDArray[Any] | None:
+        """Return what the layer shows now, shape (*lead, H, W); None if gone, cut or unfilled."""
+        layer = self.layer
+        if layer is None or not self._filled or np.shape(layer.data) != self._snapshot.shape:
+            return None
+        return self.geometry.strip(np.asarray(layer.data))
+
+    def fill(self, labels: NDArray[Any]) -> bool:
+        """Put the first result into the layer, which was added with a placeholder.
+
+        Returns
+        -------
+        bool
+            False if the person was quicker and changed or removed it.
+        """
+        if not self.pristine:
+            return False
+        self._assign(self.geometry.fit(labels))
+        self._filled = True
+        return True
+
+    def write(self, labels: NDArray[Any], region: tuple[slice, ...]) -> bool:
+        """Replace our last result inside `region`, without harm to edits or to undo.
+
+        Parameters
+        ----------
+        labels : ndarray, integer, shape (*lead, H, W)
+            The whole mask; only `region` of it counts.
+        region : tuple of slice, one per axis of `labels`
+            What was computed anew.
+
+        Returns
+        -------
+        bool
+            False where that is impossible: edited there, removed, other shape or type, or too
+            many changes on top of an undo history. The caller makes a new layer then.
+        """
+        new, inside = self.geometry.fit(labels), self.geometry.fit_region(region)
+        if (new.shape, new.dtype) != (self._snapshot.shape, self._snapshot.dtype):
+            return False
+        if self.edited_in(inside):
+            return False
+        if self.pristine:
+            self._assign(new)
+            return True
+        return self._write_undoable(new, inside)
+
+    def _assign(self, new: NDArray[Any]) -> None:
+        """Exchange the array: quick at any size, and right only while there is no history."""
+        layer = self.layer
+        self._snapshot = new.copy()
+        self._guarded(lambda: setattr(layer, "data", new))
+
+    def _write_undoable(self, new: NDArray[Any], inside: tuple[slice, ...]) -> bool:
+        """Change pixels through napari's history: old undo steps stay valid."""
+        layer: Any = self.layer
+        changed = np.nonzero(new[inside] != self._snapshot[inside])
+        if changed[0].size > UNDOABLE_LIMIT:
+            return False
+        changed = tuple(i + s.start for i, s in zip(changed, inside, strict=True))
+        self._snapshot[changed] = new[changed]
+        if changed[0].size:
+            self._guarded(lambda: layer.data_setitem(changed, new[changed]))
+        return True
+
+    def _guarded(self, write: Callable[[], None]) -> None:
+        self._writing = True
+        try:
+            write()
+        finally:
+            self._writing = False
+
+    def _painted(self, event: object = None) -> None:
+        if not self._writing:
+            self._touched = True
+            self._on_edit()
+
+    def _redrawn(self, event: object = None) -> None:
+        """Undo and redo announce themselves like a change of slice only."""
+        if self._touched and not self._writing:
+            self._on_edit()

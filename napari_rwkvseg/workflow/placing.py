@@ -1,0 +1,126 @@
+"""Where results go: a new layer, a refreshed one, never over a person's work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_rwkvseg.adapters.from_layers import LayerLike
+from napari_rwkvseg.adapters.to_layers import Geometry, map_layer, mask_layer
+from napari_rwkvseg.engine.card import ModelCard
+from napari_rwkvseg.workflow.masks import MaskLink, find_layer
+
+Defer = Callable[[Callable[[], None]], None]
+
+
+class Placer:
+    """Adds result layers to a viewer, in steps short enough to keep the window alive.
+
+    Making a large Labels layer visible takes napari 0.2 s in one go. Adding a placeholder of
+    one pixel and exchanging its array in the next turn of the event loop takes two short steps.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+        Anything with `layers`, `add_labels` and `add_image`.
+    defer : callable
+        Runs a function in a later turn of the event loop; at once where there is none.
+    """
+
+    def __init__(self, viewer: Any, defer: Defer) -> None:
+        self._viewer = viewer
+        self._defer = defer
+        self._maps: dict[tuple[Hashable, str], tuple[Hashable, NDArray[Any]]] = {}
+
+    def add_mask(
+        self,
+        labels: NDArray[Any],
+        name: str,
+        geometry: Geometry,
+        card: ModelCard,
+        objects: bool,
+        on_edit: Callable[[], None],
+        on_filled: Callable[[], None],
+    ) -> MaskLink:
+        """Add a Labels layer; it shows `labels`, shape (*lead, H, W), one turn later."""
+        placeholder = np.zeros((1,) * labels.ndim, labels.dtype)
+        data, meta, _ = mask_layer(placeholder, name, geometry, card, objects)
+        layer = self._real(self._viewer.add_labels(data, **meta))
+        link = MaskLink(self._viewer, layer, geometry, objects, on_edit)
+
+        def fill() -> None:
+            if link.fill(labels):
+                on_filled()
+
+        self._defer(fill)
+        return link
+
+    def replace_mask(self, old: MaskLink, new: MaskLink) -> None:
+        """Put the layer of `new` where that of `old` is, and take the old one away."""
+        before, after = old.layer, new.layer
+        if before is None or after is None:
+            return
+        name, layers = before.name, self._viewer.layers
+        place = _position(layers, before)
+        layers.pop(place)
+        layers.move(_position(layers, after), place)
+        after.name = name
+
+    def show_map(
+        self,
+        owner: Hashable,
+        kind: str,
+        values: NDArray[np.float16],
+        colormap: str,
+        name: str,
+        geometry: Geometry,
+        card: ModelCard,
+    ) -> None:
+        """Add or refresh the layer of one map of one image.
+
+        Parameters
+        ----------
+        owner : hashable
+            Identity of the image layer.
+        kind : str
+            "probability" or "uncertainty".
+        values : ndarray float16, shape (*lead, H, W), 0..1
+            What to show.
+        colormap, name : str
+            For a new layer.
+        geometry : Geometry
+            Of the image layer.
+        card : ModelCard
+            Of the model.
+        """
+        fitted = geometry.fit(values)
+        layer = self._own_map(owner, kind)
+        if layer is not None and np.shape(layer.data) == fitted.shape:
+            layer.data = fitted
+        else:
+            data, meta, _ = map_layer(values, name, geometry, card, colormap)
+            layer = self._real(self._viewer.add_image(data, **meta))
+        self._maps[owner, kind] = (layer.unique_id, layer.data)
+
+    def _own_map(self, owner: Hashable, kind: str) -> LayerLike | None:
+        """Return our map layer if it still shows our array."""
+        uid, data = self._maps.get((owner, kind), (None, None))
+        layer = find_layer(self._viewer, uid)
+        return layer if layer is not None and layer.data is data else None
+
+    def _real(self, added: LayerLike) -> LayerLike:
+        """Return the layer behind what a proxied viewer hands out."""
+        return find_layer(self._viewer, added.unique_id) or added
+
+
+def _position(layers: Any, layer: LayerLike) -> int:
+    return next(i for i, other in enumerate(layers) if other.unique_id == layer.unique_id)
+
+
+def apply_geometry(layer: LayerLike, geometry: Geometry) -> None:
+    """Move a layer to where its image lies now."""
+    for key, value in geometry.transforms.items():
+        setattr(layer, key, value)

@@ -1,0 +1,235 @@
+"""The masks of this window: shown, refined, measured, and handed over once edited."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_rwkvseg.adapters.from_layers import LayerLike
+from napari_rwkvseg.adapters.to_layers import Geometry, class_features, object_features
+from napari_rwkvseg.engine.image import ImageData
+from napari_rwkvseg.engine.objects import MaskOptions
+from napari_rwkvseg.engine.progress import CancelToken, Job
+from napari_rwkvseg.workflow.choices import Message, Tone
+from napari_rwkvseg.workflow.jobs import Mask, Measured, Outcome, measure_mask, refine
+from napari_rwkvseg.workflow.masks import MaskLink, find_layer
+from napari_rwkvseg.workflow.placing import Defer, Placer, apply_geometry
+from napari_rwkvseg.workflow.runner import JobResult, Lanes, Latest
+from napari_rwkvseg.workflow.state import State
+
+
+@dataclass(eq=False)
+class Run:
+    """The last run on one image: its probabilities and the mask layer made from them."""
+
+    uid: Hashable
+    image: ImageData
+    geometry: Geometry
+    outcome: Outcome
+    link: MaskLink
+    options: MaskOptions
+    measured: Measured | None = None
+
+
+class Results:
+    """Everything that happens after a run.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+        Shows the layers.
+    state : State
+        `measured` and `message` are written here.
+    lanes : Lanes
+        Two of them, for refining and measuring, are used here.
+    defer : callable
+        Runs a function in a later turn of the event loop.
+    """
+
+    def __init__(self, viewer: Any, state: State, lanes: Lanes, defer: Defer) -> None:
+        self._viewer = viewer
+        self._state = state
+        self._placer = Placer(viewer, defer)
+        self._runs: dict[Hashable, Run] = {}
+        self._refining = Latest(lanes.refine, self._refine_job, self._refined)
+        self._measuring = Latest(lanes.measure, self._measure_job, self._measured)
+        state.events.image.connect(self._image_changed)
+
+    @property
+    def run(self) -> Run | None:
+        """The last run on the chosen image."""
+        image = self._state.image
+        return None if image is None else self._runs.get(image.unique_id)
+
+    def base(self, uid: Hashable) -> NDArray[Any] | None:
+        """Return a copy of the mask that a run on part of the image extends, if there is one."""
+        run = self._runs.get(uid)
+        current = None if run is None else run.link.current()
+        if run is None or current is None or run.link.objects != self._state.options.separate:
+            return None
+        return current.copy()
+
+    def refine(self) -> None:
+        """Make the mask of the chosen image anew, with the present options."""
+        if self.run is not None and not self._state.running:
+            self._refining.request()
+
+    def catch_up(self) -> None:
+        """Refine if options were changed while a run kept the mask from following."""
+        if self.run is not None and self.run.options != self._state.options:
+            self.refine()
+
+    def pause(self) -> None:
+        """Drop the small work under way."""
+        self._refining.cancel()
+        self._measuring.cancel()
+
+    def forget(self, uid: Hashable) -> None:
+        """Drop what belongs to a removed image; its mask layer stays."""
+        self._runs.pop(uid, None)
+
+    def show(
+        self,
+        layer: LayerLike,
+        image: ImageData,
+        geometry: Geometry,
+        outcome: Outcome,
+        detached: bool,
+    ) -> None:
+        """Put the result of a run into the viewer.
+
+        Parameters
+        ----------
+        layer : LayerLike
+            The image layer.
+        image : ImageData
+            As it was when the run started.
+        geometry : Geometry
+            Likewise.
+        outcome : Outcome
+            What the run returned.
+        detached : bool
+            Whether the layer holds another array by now.
+        """
+        uid, old = layer.unique_id, self._runs.get(layer.unique_id)
+        card = outcome.prediction.card
+        for kind, values, colormap in outcome.maps:
+            name = f"{layer.name} · {kind}"
+            self._placer.show_map(uid, kind, values, colormap, name, geometry, card)
+        link = None if old is None or detached else old.link
+        notes = list(outcome.prediction.notes)
+        if detached:
+            notes.append(f"{layer.name} changed during the run: the mask shows what it was")
+        link = self._place(layer, geometry, outcome, link, notes)
+        run = Run(uid, image, geometry, outcome, link, outcome.mask.options)
+        self._runs[uid] = run
+        self._announce(run, notes)
+
+    # ------------------------------------------------------------------- placing
+    def _place(
+        self,
+        layer: LayerLike,
+        geometry: Geometry,
+        outcome: Outcome,
+        link: MaskLink | None,
+        notes: list[str],
+    ) -> MaskLink:
+        """Refresh our mask, or add one; return the link to the layer that shows the result."""
+        mask = outcome.mask
+        old = None if link is None else link.layer
+        if link is None or old is None:
+            return self._add(layer.name, geometry, outcome, mask)
+        same_kind = link.objects == mask.options.separate
+        if same_kind and link.write(mask.labels, outcome.prediction.region):
+            apply_geometry(old, geometry)
+            return link
+        fresh = self._add(layer.name, geometry, outcome, mask)
+        if link.pristine:
+            self._placer.replace_mask(link, fresh)
+        else:
+            notes.append(f"You edited {old.name}, so the result is in a new layer")
+        return fresh
+
+    def _add(self, image_name: str, geometry: Geometry, outcome: Outcome, mask: Mask) -> MaskLink:
+        return self._placer.add_mask(
+            mask.labels,
+            f"{image_name} · mask",
+            geometry,
+            outcome.prediction.card,
+            mask.options.separate,
+            on_edit=self._measuring.request,
+            on_filled=self._measuring.request,
+        )
+
+    def _announce(self, run: Run, notes: list[str]) -> None:
+        sentence = ". ".join(note.rstrip(".") for note in notes)
+        self._state.message = Message(f"{sentence}." if sentence else "", Tone.NOTE)
+        self._measuring.request()
+
+    # ------------------------------------------------------------------ refining
+    def _refine_job(self, token: CancelToken) -> Job[Any] | None:
+        run = self.run
+        if run is None:
+            return None
+        prediction = run.outcome.prediction
+        base = self.base(run.uid)
+        return _with(run, refine(prediction, run.image, self._state.options, base, token))
+
+    def _refined(self, result: JobResult) -> None:
+        if result.error:
+            self._state.message = Message(result.error, Tone.ERROR)
+        if result.value is None:
+            return
+        run, mask = result.value
+        layer = find_layer(self._viewer, run.uid)
+        if layer is None or self._runs.get(run.uid) is not run:
+            return
+        notes: list[str] = []
+        outcome = Outcome(run.outcome.prediction, mask)
+        run.options = mask.options
+        run.link = self._place(layer, run.geometry, outcome, run.link, notes)
+        self._announce(run, notes)
+
+    # ----------------------------------------------------------------- measuring
+    def _measure_job(self, token: CancelToken) -> Job[Any] | None:
+        run = self.run
+        labels = None if run is None else run.link.current()
+        if run is None or labels is None:
+            return None
+        card = run.outcome.prediction.card
+        job = measure_mask(labels, run.image, run.link.objects, card.class_names, token)
+        return _with(run, job)
+
+    def _measured(self, result: JobResult) -> None:
+        if result.value is None:
+            return
+        run, measured = result.value
+        run.measured = measured
+        self._name_labels(run)
+        if run is self.run:
+            self._state.measured = measured
+
+    def _name_labels(self, run: Run) -> None:
+        """Let the status bar name what the pointer is on."""
+        layer: Any = run.link.layer
+        if layer is None or run.measured is None:
+            return
+        names = run.outcome.prediction.card.class_names
+        if run.link.objects:
+            layer.features = object_features(names, sorted(run.measured.boxes))
+        else:
+            layer.features = class_features(names)
+
+    def _image_changed(self, image: LayerLike | None) -> None:
+        run = self.run
+        self._state.measured = None if run is None else run.measured
+
+
+def _with(run: Run, job: Job[Any]) -> Job[tuple[Run, Any]]:
+    """Return a job that also says which run it belongs to."""
+    value = yield from job
+    return run, value
