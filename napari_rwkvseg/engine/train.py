@@ -1,0 +1,301 @@
+"""Training from scratch: random views in, the best validated average of the weights out.
+
+The random state of a step is a function of seed and step alone, so that a resumed run draws what an
+uninterrupted one would have drawn, and the same seed and thread count give the same weights.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from napari_rwkvseg.engine.augment import Augmentation, draw_view
+from napari_rwkvseg.engine.dataset import Sample
+from napari_rwkvseg.engine.losses import segmentation_loss
+from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
+from napari_rwkvseg.engine.validate import Score, validate
+from napari_rwkvseg.errors import RwkvSegError
+from napari_rwkvseg.network.config import SIZES, NetworkConfig
+from napari_rwkvseg.network.model import SegmentationNetwork, build_network
+
+MAX_SKIPPED = 3  # non-finite steps in a row before training gives up
+
+
+class TrainingDivergedError(RwkvSegError):
+    """Loss or gradients stayed non-finite."""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How to train.
+
+    Attributes
+    ----------
+    size : str
+        ``"tiny"`` or ``"base"``.
+    steps, batch, crop : int
+        Optimiser steps, views per step, side of a view in pixels.
+    seed : int
+        Of weights and views.
+    learning_rate, weight_decay : float
+        Of AdamW, at the top of the schedule: linear warm-up, then a cosine to zero.
+    warmup, validate_every : int
+        Steps.
+    average : float
+        Share of the old in the moving average of the weights.
+    augmentation : Augmentation
+        How far views differ.
+    """
+
+    size: str = "base"
+    steps: int = 5000
+    batch: int = 8
+    crop: int = 192
+    seed: int = 0
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    warmup: int = 100
+    validate_every: int = 250
+    average: float = 0.998
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        if self.size not in SIZES:
+            raise ValueError(f"unknown size {self.size!r}, choose one of {', '.join(SIZES)}")
+        for name in ("steps", "batch", "crop", "validate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+class Keeper(Protocol):
+    """Where a run keeps its state, so that it survives being killed."""
+
+    def save(self, tensors: Mapping[str, Tensor], step: int, best: float) -> None:
+        """Keep the state after `step` steps."""
+
+    def load(self) -> tuple[Mapping[str, Tensor], int, float] | None:
+        """Return what was kept last, if anything."""
+
+
+class Trainer:
+    """A network, its optimiser, the average of its weights and the best average so far.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        What to train.
+    options : TrainOptions
+        How.
+    device : torch.device
+        Where.
+    """
+
+    def __init__(self, config: NetworkConfig, options: TrainOptions, device: torch.device) -> None:
+        torch.manual_seed(options.seed)
+        self.options, self.device = options, device
+        self.network = build_network(config).to(device)
+        self.average = build_network(config).to(device).eval()
+        self.average.load_state_dict(self.network.state_dict())
+        self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
+        self.best_score = -math.inf
+        self.optimiser = torch.optim.AdamW(
+            _decay_groups(self.network, options.weight_decay), lr=options.learning_rate
+        )
+        self._skipped = 0
+
+    def step(self, images: Tensor, truths: Tensor, step: int) -> float:
+        """Take one step on views (B, C, H, W) with truths (B, H, W); return the loss.
+
+        Raises
+        ------
+        TrainingDivergedError
+            After `MAX_SKIPPED` non-finite steps in a row.
+        """
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(step, self.options)
+        self.network.train()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = segmentation_loss(self.network(images.to(self.device)), truths.to(self.device))
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        value = float(loss.detach())
+        if not (math.isfinite(value) and bool(torch.isfinite(norm))):
+            return self._skip(value)
+        self._skipped = 0
+        self.optimiser.step()
+        self._update_average(step)
+        return value
+
+    def _skip(self, loss: float) -> float:
+        self._skipped += 1
+        if self._skipped >= MAX_SKIPPED:
+            raise TrainingDivergedError(
+                f"Training diverged: {MAX_SKIPPED} steps in a row gave no finite loss. "
+                "Check the images and masks, or lower the learning rate."
+            )
+        return loss
+
+    @torch.no_grad()
+    def _update_average(self, step: int) -> None:
+        share = min(self.options.average, (1 + step) / (10 + step))  # young averages forget faster
+        new = self.network.state_dict()
+        for name, old in self.average.state_dict().items():
+            if old.is_floating_point():
+                old.lerp_(new[name], 1 - share)
+            else:
+                old.copy_(new[name])
+
+    def note_score(self, score: float) -> bool:
+        """Keep the average as the best if its score is higher; return whether it was."""
+        if score <= self.best_score:
+            return False
+        self.best_score = score
+        self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
+        return True
+
+    def best_network(self) -> SegmentationNetwork:
+        """Return a network in evaluation mode with the best weights."""
+        network = build_network(self.network.config)
+        network.load_state_dict(self.best)
+        return network.eval()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all that a resumed run needs, flat and named."""
+        state = {f"network/{name}": t for name, t in self.network.state_dict().items()}
+        state |= {f"average/{name}": t for name, t in self.average.state_dict().items()}
+        state |= {f"best/{name}": t for name, t in self.best.items()}
+        for index, values in self.optimiser.state_dict()["state"].items():
+            state |= {f"optimiser/{index}/{name}": t for name, t in values.items()}
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+
+    def load_tensors(self, tensors: Mapping[str, Tensor], best_score: float) -> None:
+        """Take over what `tensors` returned."""
+        self.network.load_state_dict(_below("network", tensors))
+        self.average.load_state_dict(_below("average", tensors))
+        self.best, self.best_score = _below("best", tensors), best_score
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _below("optimiser", tensors).items():
+            index, _, key = name.partition("/")
+            moments.setdefault(int(index), {})[key] = tensor
+        state = self.optimiser.state_dict()
+        self.optimiser.load_state_dict({**state, "state": moments})
+
+
+def train(
+    samples: Sequence[Sample],
+    held_out: Sequence[Sample],
+    config: NetworkConfig,
+    options: TrainOptions,
+    device: torch.device,
+    keeper: Keeper | None = None,
+    token: CancelToken | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Job[tuple[SegmentationNetwork, Score]]:
+    """Train a network from scratch, or go on where a killed run stopped.
+
+    Parameters
+    ----------
+    samples, held_out : sequence of Sample
+        To train on; to choose the best step on.
+    config : NetworkConfig
+        What to train.
+    options : TrainOptions
+        How.
+    device : torch.device
+        Where.
+    keeper : Keeper, optional
+        Saves the state at each validation and hands back what an earlier run left.
+    token : CancelToken, optional
+        Polled at every step and every validation image.
+    clock : callable
+        Monotonic seconds.
+
+    Yields
+    ------
+    Progress
+        One per step, with the metrics ``loss`` and ``learning_rate``, and after each validation
+        ``val_dice`` and ``val_iou``.
+
+    Returns
+    -------
+    network : SegmentationNetwork
+        The best average, in evaluation mode.
+    score : Score
+        Its score on `held_out`.
+
+    Raises
+    ------
+    TrainingDivergedError
+        If the loss stays non-finite.
+    ValueError
+        If there is nothing to train on or to choose by.
+    """
+    if not samples or not held_out:
+        raise ValueError("training needs at least one image to train on and one held out")
+    token = token or CancelToken()
+    trainer = Trainer(config, options, device)
+    start = _resume(trainer, keeper)
+    for step in range(start, options.steps):
+        token.raise_if_cancelled()
+        loss = trainer.step(*draw_batch(samples, options, step), step)
+        metrics = [("loss", loss), ("learning_rate", learning_rate(step, options))]
+        done = step + 1
+        if done % options.validate_every == 0 or done == options.steps:
+            score = validate(trainer.average, held_out, device, token)
+            trainer.note_score(score.dice_mean)
+            metrics += [("val_dice", score.dice_mean), ("val_iou", score.iou_mean)]
+            if keeper is not None:
+                keeper.save(trainer.tensors(), done, trainer.best_score)
+        yield Progress(done, options.steps, "Training", tuple(metrics))
+    network = trainer.best_network()
+    return network, validate(network.to(device), held_out, device, token)
+
+
+def _resume(trainer: Trainer, keeper: Keeper | None) -> int:
+    kept = keeper.load() if keeper is not None else None
+    if kept is None:
+        return 0
+    tensors, step, best = kept
+    trainer.load_tensors(tensors, best)
+    return step
+
+
+def draw_batch(
+    samples: Sequence[Sample], options: TrainOptions, step: int
+) -> tuple[Tensor, Tensor]:
+    """Return the views (B, C, crop, crop) and truths (B, crop, crop) of a step."""
+    rng = np.random.default_rng((options.seed, step))
+    chosen = [samples[int(i)] for i in rng.integers(len(samples), size=options.batch)]
+    views = [draw_view(sample, options.crop, options.augmentation, rng) for sample in chosen]
+    return torch.stack([view for view, _ in views]), torch.stack([truth for _, truth in views])
+
+
+def learning_rate(step: int, options: TrainOptions) -> float:
+    """Return the learning rate of a step: linear warm-up, then half a cosine."""
+    if step < options.warmup:
+        return options.learning_rate * (step + 1) / options.warmup
+    progress = (step - options.warmup) / max(1, options.steps - options.warmup)
+    return options.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _decay_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Let only matrices and kernels decay, not norms, biases, decays and scales."""
+    parameters = list(network.parameters())
+    matrices = [p for p in parameters if p.ndim > 1]
+    vectors = [p for p in parameters if p.ndim <= 1]
+    return [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    start = prefix + "/"
+    return {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}

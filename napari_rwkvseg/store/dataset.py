@@ -1,0 +1,99 @@
+"""Read a data folder's images and masks into planes that a network can be trained and scored on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_rwkvseg.engine.dataset import DatasetError, Record, Sample
+from napari_rwkvseg.engine.image import ImageData
+from napari_rwkvseg.engine.intensity import measure_window, normalise, to_channels
+from napari_rwkvseg.engine.progress import Job, Progress
+from napari_rwkvseg.store.formats import read_image, read_labels
+
+
+def read_pair(record: Record) -> tuple[ImageData, NDArray[np.integer]]:
+    """Read an image and its labels.
+
+    Returns
+    -------
+    image : ImageData
+    labels : ndarray, int, shape of the image without channels
+        0 is background.
+
+    Raises
+    ------
+    BadImageError
+        If a file cannot be read.
+    DatasetError
+        If the mask has another shape than the image.
+    """
+    image, labels = read_image(record.image), read_labels(record.mask)
+    if labels.shape != image.spatial_shape:
+        raise DatasetError(
+            f"{record.name}: the mask has shape {labels.shape}, the image {image.spatial_shape}. "
+            "Make them equal."
+        )
+    return image, labels
+
+
+def read_samples(
+    records: Sequence[Record],
+    channels: int,
+    percentiles: tuple[float, float],
+    n_classes: int = 2,
+) -> Job[tuple[Sample, ...]]:
+    """Read all planes of some records, normalised; kept in half precision to spare memory.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        What to read, in this order.
+    channels : int
+        Channels of the network; grey images are repeated, RGB ones reduced.
+    percentiles : tuple of float
+        Of the intensity window, in percent.
+    n_classes : int
+        Background included. With two, every label above 0 is the one class.
+
+    Yields
+    ------
+    Progress
+        One per record.
+
+    Returns
+    -------
+    tuple of Sample
+        One per plane.
+    """
+    samples: list[Sample] = []
+    for done, record in enumerate(records, start=1):
+        samples.extend(_planes(record, channels, percentiles, n_classes))
+        yield Progress(done, len(records), f"Reading {record.name}")
+    return tuple(samples)
+
+
+def _planes(
+    record: Record, channels: int, percentiles: tuple[float, float], n_classes: int
+) -> Iterator[Sample]:
+    image, labels = read_pair(record)
+    truth = _classes(labels, n_classes, record.name)
+    window, _ = measure_window(image, percentiles)
+    for index in image.planes():
+        plane = normalise(to_channels(image.plane(index), channels, image.name), window)
+        name = record.name + "".join(f"/{i}" for i in index)
+        yield Sample(name, plane.astype(np.float16), truth[index])
+
+
+def _classes(labels: NDArray[np.integer], n_classes: int, name: str) -> NDArray[np.uint8]:
+    """Turn labels into classes 0 .. n_classes - 1; instances of a single class become 1."""
+    if n_classes == 2:
+        return (labels > 0).astype(np.uint8)
+    if labels.size and (labels.max() >= n_classes or labels.min() < 0):
+        raise DatasetError(
+            f"{name}: label {labels.max()} in the mask, but {n_classes - 1} classes are named. "
+            "Name all classes."
+        )
+    return labels.astype(np.uint8)

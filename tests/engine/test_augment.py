@@ -1,0 +1,104 @@
+"""Random views keep image and truth together and stay within their ranges."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_rwkvseg.engine.augment import Augmentation, draw_view, expose
+from napari_rwkvseg.engine.dataset import Sample
+
+PLAIN = Augmentation(
+    scale=1, free_rotation=0, gamma=1, contrast=0, brightness=0, colour=0,
+    grey=0, invert=0, blur=0, noise=0,
+)  # fmt: skip
+
+
+def halves(height: int = 48, width: int = 64) -> Sample:
+    """The left half bright and foreground."""
+    truth = np.zeros((height, width), np.uint8)
+    truth[:, : width // 2] = 1
+    return Sample("halves", truth[..., None].repeat(3, 2).astype(np.float32), truth)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), crop=st.integers(16, 80))
+def test_image_and_truth_move_together(seed: int, crop: int) -> None:
+    geometry = Augmentation(
+        gamma=1, contrast=0, brightness=0, colour=0, grey=0, invert=0, blur=0, noise=0
+    )
+    view, label = draw_view(halves(), crop, geometry, np.random.default_rng(seed))
+    assert view.shape == (3, crop, crop)
+    assert label.dtype == torch.int64
+    inside = view[0] > 0.99
+    outside = view[0] < 0.01
+    assert (label[inside] == 1).all()
+    assert (label[outside] == 0).all()
+    assert (inside | outside).float().mean() > 0.7  # the rest is the interpolated edge
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_plain_views_of_the_whole_image_are_its_eight_symmetries(seed: int) -> None:
+    image = np.arange(32 * 32, dtype=np.float32).reshape(32, 32) / 1024
+    sample = Sample("ramp", image[..., None], np.zeros((32, 32), np.uint8))
+    view, _ = draw_view(sample, 32, PLAIN, np.random.default_rng(seed))
+    turns = [np.rot90(side, k) for side in (image, image.T) for k in range(4)]
+    assert any(np.allclose(view[0].numpy(), turn, atol=1e-3) for turn in turns)
+
+
+def test_all_eight_symmetries_occur() -> None:
+    image = np.arange(32 * 32, dtype=np.float32).reshape(32, 32) / 1024
+    sample = Sample("ramp", image[..., None], np.zeros((32, 32), np.uint8))
+    corners = {
+        tuple(view[0, [0, 0, -1], [0, -1, 0]].mul(100).round().int().tolist())
+        for view, _ in (draw_view(sample, 32, PLAIN, np.random.default_rng(s)) for s in range(60))
+    }
+    assert len(corners) == 8
+
+
+def test_magnification_stays_within_its_range() -> None:
+    widths = []
+    for seed in range(40):
+        geometry = Augmentation(**{**PLAIN.__dict__, "scale": 2.0})
+        _, label = draw_view(halves(200, 200), 64, geometry, np.random.default_rng(seed))
+        widths.append(float(label.float().mean()))
+    assert min(widths) < 0.3 < 0.7 < max(widths)
+
+
+def test_a_plain_exposure_changes_nothing() -> None:
+    image = torch.rand(3, 8, 8)
+    assert torch.allclose(expose(image, PLAIN, np.random.default_rng(0)), image, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"invert": 1.0}, lambda image: 1 - image),
+        ({"grey": 1.0}, lambda image: image.mean(0, keepdim=True).expand(3, -1, -1)),
+    ],
+)
+def test_single_exposures_do_what_they_say(change: dict[str, float], expected: object) -> None:
+    image = torch.rand(3, 8, 8)
+    augmentation = Augmentation(**{**PLAIN.__dict__, **change})
+    assert callable(expected)
+    exposed = expose(image, augmentation, np.random.default_rng(0))
+    torch.testing.assert_close(exposed, expected(image), rtol=1e-5, atol=1e-5)
+
+
+def test_defocus_keeps_the_mean_and_lowers_the_contrast() -> None:
+    image = (torch.arange(32) % 2).float().expand(1, 32, 32)
+    augmentation = Augmentation(**{**PLAIN.__dict__, "blur": 1.0})
+    blurred = expose(image, augmentation, np.random.default_rng(0))
+    assert blurred[:, 4:-4, 4:-4].std() < 0.5 * image.std()
+    assert float(blurred[:, 4:-4, 4:-4].mean()) == pytest.approx(0.5, abs=0.02)
+
+
+def test_noise_is_there_and_small() -> None:
+    image = torch.full((1, 64, 64), 0.5)
+    augmentation = Augmentation(**{**PLAIN.__dict__, "noise": 1.0})
+    noisy = expose(image, augmentation, np.random.default_rng(0))
+    assert 0.008 < float(noisy.std()) < 0.09
+    assert float(noisy.mean()) == pytest.approx(0.5, abs=0.01)

@@ -1,0 +1,186 @@
+"""Training from scratch: it learns, repeats, resumes, and gives up when it must."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from napari_rwkvseg.engine.augment import Augmentation
+from napari_rwkvseg.engine.dataset import Sample
+from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Progress, finish
+from napari_rwkvseg.engine.train import (
+    Trainer,
+    TrainingDivergedError,
+    TrainOptions,
+    draw_batch,
+    learning_rate,
+    train,
+)
+from napari_rwkvseg.engine.validate import Score
+from napari_rwkvseg.network.config import tiny
+from napari_rwkvseg.network.model import SegmentationNetwork
+
+CPU = torch.device("cpu")
+CONFIG = replace(
+    tiny(in_channels=1), widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), stem_width=8, detail_width=4
+)
+OPTIONS = TrainOptions(
+    steps=6, batch=2, crop=32, validate_every=3, warmup=2, augmentation=Augmentation(noise=0)
+)
+
+
+def blobs(seed: int) -> Sample:
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:40, :48]
+    middle = rng.uniform(12, 28, 2)
+    truth = (rows - middle[0]) ** 2 + (columns - middle[1]) ** 2 < 64
+    image = truth * 0.8 + rng.normal(0.1, 0.05, truth.shape)
+    return Sample(f"blob {seed}", image[..., None].astype(np.float32), truth.astype(np.uint8))
+
+
+SAMPLES = [blobs(seed) for seed in range(4)]
+
+
+@dataclass
+class Memory:
+    """Keeps states in RAM as a checkpoint file does on disk."""
+
+    kept: list[tuple[dict[str, Tensor], int, float]] = field(default_factory=list)
+
+    def save(self, tensors: Mapping[str, Tensor], step: int, best: float) -> None:
+        self.kept.append(({name: t.clone() for name, t in tensors.items()}, step, best))
+
+    def load(self) -> tuple[dict[str, Tensor], int, float] | None:
+        return self.kept[-1] if self.kept else None
+
+
+def run(
+    options: TrainOptions = OPTIONS, keeper: Memory | None = None
+) -> tuple[SegmentationNetwork, Score, list[Progress]]:
+    events: list[Progress] = []
+    job = train(SAMPLES, SAMPLES[:2], CONFIG, options, CPU, keeper=keeper)
+    network, score = finish(job, events.append)
+    return network, score, events
+
+
+def weights(network: SegmentationNetwork) -> dict[str, Tensor]:
+    return dict(network.state_dict())
+
+
+def assert_same(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> None:
+    assert ours.keys() == theirs.keys()
+    different = [name for name in ours if not torch.equal(ours[name], theirs[name])]
+    assert different == []
+
+
+def test_it_learns_to_find_bright_blobs() -> None:
+    options = replace(OPTIONS, steps=40, validate_every=20, batch=4, average=0.8)
+    network, score, events = run(options)
+    losses = [dict(event.metrics)["loss"] for event in events]
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+    assert score.dice_mean > 0.5
+    assert score.n == 2
+    assert not network.training
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not() -> None:
+    first, second = run()[0], run()[0]
+    assert_same(weights(first), weights(second))
+    other = run(replace(OPTIONS, seed=1))[0]
+    assert not torch.equal(
+        weights(other)["stem.detail.0.weight"], weights(first)["stem.detail.0.weight"]
+    )
+
+
+def test_a_killed_run_goes_on_as_if_it_had_not_been_killed() -> None:
+    memory = Memory()
+    whole, score, _ = run(keeper=memory)
+    assert [step for _, step, _ in memory.kept] == [3, 6]
+    half = Memory([memory.kept[0]])
+    resumed, resumed_score, events = run(keeper=half)
+    assert [event.done for event in events] == [4, 5, 6]
+    assert_same(weights(resumed), weights(whole))
+    assert resumed_score == score
+
+
+def test_the_best_validated_average_is_returned_not_the_last() -> None:
+    trainer = Trainer(CONFIG, OPTIONS, CPU)
+    assert trainer.note_score(0.9)
+    best = weights(trainer.best_network())
+    for step in range(3):
+        trainer.step(*draw_batch(SAMPLES, OPTIONS, step), step)
+    assert not trainer.note_score(0.8)
+    assert_same(weights(trainer.best_network()), best)
+    assert trainer.note_score(0.95)
+    assert_same(weights(trainer.best_network()), weights(trainer.average))
+
+
+def test_progress_reports_loss_each_step_and_scores_at_validations() -> None:
+    events = run()[2]
+    assert [event.done for event in events] == [1, 2, 3, 4, 5, 6]
+    scored = [event.done for event in events if "val_dice" in dict(event.metrics)]
+    assert scored == [3, 6]
+
+
+def test_non_finite_steps_leave_the_weights_alone_and_three_end_the_run() -> None:
+    trainer = Trainer(CONFIG, OPTIONS, CPU)
+    before = {name: p.detach().clone() for name, p in trainer.network.named_parameters()}
+    images, truths = draw_batch(SAMPLES, OPTIONS, 0)
+    broken = torch.full_like(images, math.nan)
+    assert math.isnan(trainer.step(broken, truths, 0))
+    trainer.step(broken, truths, 1)
+    assert_same(before, dict(trainer.network.named_parameters()))
+    with pytest.raises(TrainingDivergedError, match="3 steps in a row gave no finite loss"):
+        trainer.step(broken, truths, 2)
+
+
+def test_a_cancelled_token_stops_the_run() -> None:
+    token = CancelToken()
+    job = train(SAMPLES, SAMPLES, CONFIG, OPTIONS, CPU, token=token)
+    next(job)
+    token.cancel()
+    with pytest.raises(Cancelled):
+        next(job)
+
+
+def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
+    options = replace(OPTIONS, steps=102, warmup=2, learning_rate=1.0)
+    rates = [learning_rate(step, options) for step in (0, 1, 2, 52, 102)]
+    assert rates == pytest.approx([0.5, 1.0, 1.0, 0.5, 0.0])
+
+
+def test_norms_biases_and_decays_do_not_decay() -> None:
+    trainer = Trainer(CONFIG, OPTIONS, CPU)
+    decaying, free = trainer.optimiser.param_groups
+    assert (decaying["weight_decay"], free["weight_decay"]) == (OPTIONS.weight_decay, 0.0)
+    assert {p.ndim for p in free["params"]} == {1}
+    assert min(p.ndim for p in decaying["params"]) == 2
+
+
+def test_views_of_a_step_do_not_depend_on_the_steps_before() -> None:
+    first = draw_batch(SAMPLES, OPTIONS, 5)
+    draw_batch(SAMPLES, OPTIONS, 6)
+    again = draw_batch(SAMPLES, OPTIONS, 5)
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    assert not torch.equal(first[0], draw_batch(SAMPLES, OPTIONS, 6)[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"size": "huge"}, "choose one of tiny, base"), ({"steps": 0}, "steps must be at least 1")],
+)
+def test_options_that_cannot_be_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(OPTIONS, **change)  # type: ignore[arg-type]
+
+
+def test_nothing_to_train_on_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one image to train on"):
+        finish(train([], SAMPLES, CONFIG, OPTIONS, CPU))
