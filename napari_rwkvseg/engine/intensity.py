@@ -131,10 +131,9 @@ def to_channels(plane: NDArray[np.float32], n: int, name: str = "image") -> NDAr
 def wrong_channels(name: str, channels: int, n: int, model: str = "") -> BadImageError:
     """Return the error for an image whose channels do not fit the model."""
     who = f'model "{model}"' if model else "the model"
-    reads = f"{n} channel" + ("s" if n != 1 else "")
-    return BadImageError(
-        name, f"{who} reads {reads}, the image has {channels}", "Pick one channel under Axes"
-    )
+    reads = {1: "1 channel", 3: "1 channel or RGB"}.get(n, f"{n} channels")
+    reason = f"{who} reads {reads}, the image has {channels} channels"
+    return BadImageError(name, reason, "Pick one channel under Axes")
 
 
 def measure_window(

@@ -1,0 +1,113 @@
+"""What is asked of a run, and what a model found: probabilities for any later threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_rwkvseg.engine.card import ModelCard
+from napari_rwkvseg.engine.uncertainty import entropy
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How to compute; none of it changes what is found by more than rounding, except `flips`.
+
+    Attributes
+    ----------
+    tile, overlap : int
+        Side of a tile and smallest overlap of neighbours, pixels.
+    batch : int
+        Tiles at a time.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where to compute.
+    threads : int, optional
+        Threads on the processor; by default one less than there are cores.
+    flips : bool
+        Whether to average over the image and its mirror images: four times the work, a little
+        better.
+
+    Raises
+    ------
+    ValueError
+        If numbers do not fit together.
+    """
+
+    tile: int = 512
+    overlap: int = 64
+    batch: int = 1
+    device: str = "auto"
+    threads: int | None = None
+    flips: bool = False
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ValueError(f"batch must be at least 1, got {self.batch}")
+        if self.tile < 32:
+            raise ValueError(f"tile must be at least 32 pixels, got {self.tile}")
+        if not 0 <= self.overlap <= self.tile // 2:
+            raise ValueError(f"overlap must be 0 to {self.tile // 2} pixels, got {self.overlap}")
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Probabilities of the foreground classes in a region of an image.
+
+    Attributes
+    ----------
+    probability : ndarray, float16, shape (K, *lead, H, W)
+        0 to 1 for each of the K foreground classes, only inside the region; 0 where the image is
+        not finite.
+    region : tuple of slice
+        Where it lies in a mask of the whole image; one slice with start and stop per axis.
+    shape : tuple of int
+        Shape of a mask of the whole image.
+    card : ModelCard
+        Of the model that made it.
+    model_sha256 : str
+        Checksum of that model; empty if it was never saved.
+    notes : tuple of str
+        What the user should see, full sentences.
+    device : str
+        Where it was computed: "cpu", "cuda:0".
+    """
+
+    probability: NDArray[np.float16]
+    region: tuple[slice, ...]
+    shape: tuple[int, ...]
+    card: ModelCard
+    model_sha256: str = ""
+    notes: tuple[str, ...] = ()
+    device: str = "cpu"
+
+    def foreground(self) -> NDArray[np.float16]:
+        """Return the probability of being any class, shape (*lead, H, W), 0 to 1."""
+        if len(self.probability) == 1:
+            single: NDArray[np.float16] = self.probability[0]
+            return single
+        total: NDArray[np.float32] = np.add.reduce(self.probability, axis=0, dtype=np.float32)
+        return np.minimum(total, 1, out=total).astype(np.float16)
+
+    def uncertainty(self) -> NDArray[np.float32]:
+        """Return the entropy, shape (*lead, H, W), 0 certain to 1 undecided."""
+        return entropy(self.probability)
+
+    def classes(self, threshold: float = 0.5) -> NDArray[np.uint8]:
+        """Return the likeliest class where the foreground reaches a threshold.
+
+        Parameters
+        ----------
+        threshold : float
+            0 to 1.
+
+        Returns
+        -------
+        ndarray, uint8, shape (*lead, H, W)
+            0 background, 1 to K the classes in the order of the card; only the region.
+        """
+        found = self.foreground() >= np.float16(threshold)
+        if len(self.probability) == 1:
+            return found.view(np.uint8)
+        return np.where(found, self.probability.argmax(axis=0) + 1, 0).astype(np.uint8)

@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import pytest
+
+from napari_rwkvseg.engine.card import Model
+from tests.fakes import fake_model as build_fake_model
+
+
+@pytest.fixture
+def fake_model() -> Model:
+    """A model that finds what is bright; see `tests.fakes` for variants."""
+    return build_fake_model()
