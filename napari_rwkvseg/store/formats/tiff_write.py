@@ -16,6 +16,7 @@ from napari_rwkvseg.engine.units import is_length, is_time
 CENTIMETERS = {"Å": 1e-8, "nm": 1e-7, "µm": 1e-4, "mm": 0.1, "cm": 1.0, "m": 100.0, "inch": 2.54}
 _LARGE = 2**31  # bytes: beyond it offsets need BigTIFF
 _OME_LETTER = {"n": "Q"}
+_DOTS = (1e-3, 1e9)  # per centimetre: what the tag's 32-bit fractions hold well
 _OME_UNIT = {"inch": "in"}
 
 
@@ -86,4 +87,6 @@ def _resolution(steps: dict[str, tuple[float, str]]) -> dict[str, Any]:
     if len(known) < 2:
         return {}
     dots = [1 / (step * CENTIMETERS[unit]) for step, unit in known]
+    if not all(_DOTS[0] <= dot <= _DOTS[1] for dot in dots):
+        return {}
     return {"resolution": tuple(dots), "resolutionunit": "CENTIMETER"}

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pytest
+from format_files import GREY, dicom, series
+from pydicom.dataset import Dataset
+
+from napari_rwkvseg.errors import AmbiguousAxesError, BadImageError
+from napari_rwkvseg.store.formats import read_image, write_mask
+from napari_rwkvseg.store.formats.dicom_geometry import gap_notes
+
+
+def per_frame(positions: list[float]) -> list[Dataset]:
+    items = []
+    for z in positions:
+        plane = Dataset()
+        plane.ImagePositionPatient = [0, 0, z]
+        item = Dataset()
+        item.PlanePositionSequence = [plane]
+        items.append(item)
+    return items
+
+
+def shared(**values) -> list[Dataset]:
+    measures, direction, item = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing = [0.5, 0.25]
+    direction.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    item.PixelMeasuresSequence = [measures]
+    item.PlaneOrientationSequence = [direction]
+    return [item]
+
+
+class TestOneFile:
+    def test_has_row_and_column_distance_in_millimetres(self, tmp_path):
+        image = read_image(dicom(tmp_path / "a.dcm"))
+        assert np.array_equal(image.array, GREY)
+        assert (image.axes, image.spacing, image.units) == ("yx", (0.5, 0.25), ("mm", "mm"))
+
+    def test_is_rescaled_to_hounsfield_units(self, tmp_path):
+        stored = GREY.astype(np.uint16) * 8
+        image = read_image(
+            dicom(tmp_path / "a.dcm", stored, RescaleSlope=2, RescaleIntercept=-1024)
+        )
+        assert image.array.dtype == np.float32
+        assert np.array_equal(image.array, 2.0 * stored - 1024)
+
+    def test_without_spacing_is_in_pixels(self, tmp_path):
+        image = read_image(dicom(tmp_path / "a.dcm", PixelSpacing=None))
+        assert (image.spacing, image.units) == ((1.0, 1.0), ("pixel", "pixel"))
+
+    def test_with_detector_spacing_only_says_so(self, tmp_path):
+        path = dicom(tmp_path / "a.dcm", PixelSpacing=None, ImagerPixelSpacing=[0.2, 0.1])
+        image = read_image(path)
+        assert image.spacing == (0.2, 0.1)
+        assert "detector" in image.notes[0]
+
+    def test_is_found_by_its_content_not_its_name(self, tmp_path):
+        assert read_image(dicom(tmp_path / "IM00001")).plane_shape == (64, 80)
+
+    def test_says_nothing_about_the_patient(self, tmp_path):
+        image = read_image(dicom(tmp_path / "a.dcm", ImageComments="DOE^JANE"))
+        text = repr((image.name, image.axes, image.units, image.notes))
+        assert "DOE" not in text
+        assert "12345" not in text
+
+    @pytest.mark.parametrize("name", ["Rows", "Columns", "BitsAllocated"])
+    def test_names_what_its_header_lacks(self, tmp_path, name):
+        with pytest.raises(BadImageError, match=f"lacks {name}"):
+            read_image(dicom(tmp_path / "a.dcm", **{name: None}))
+
+    def test_with_nonsense_in_a_number_ends_in_one_sentence(self, tmp_path):
+        path = dicom(tmp_path / "a.dcm")
+        path.write_bytes(path.read_bytes().replace(b"0.5\\0.25", b"half\\bad"))
+        assert read_image(path).units == ("pixel", "pixel")
+
+
+class TestFrames:
+    frames = np.stack([GREY, GREY[::-1], GREY[:, ::-1]])
+
+    def test_of_an_enhanced_file_are_slices(self, tmp_path):
+        image = read_image(
+            dicom(
+                tmp_path / "a.dcm",
+                self.frames,
+                NumberOfFrames=3,
+                PixelSpacing=None,
+                SharedFunctionalGroupsSequence=shared(),
+                PerFrameFunctionalGroupsSequence=per_frame([0, 3, 6]),
+            )
+        )
+        assert (image.axes, image.spacing) == ("zyx", (3.0, 0.5, 0.25))
+        assert np.array_equal(image.array, self.frames)
+
+    def test_in_the_same_place_are_asked_for(self, tmp_path):
+        path = dicom(
+            tmp_path / "a.dcm",
+            self.frames,
+            NumberOfFrames=3,
+            SharedFunctionalGroupsSequence=shared(),
+            PerFrameFunctionalGroupsSequence=per_frame([0, 0, 0]),
+        )
+        with pytest.raises(AmbiguousAxesError):
+            read_image(path)
+
+    def test_of_a_film_are_time_points(self, tmp_path):
+        image = read_image(dicom(tmp_path / "a.dcm", self.frames, NumberOfFrames=3, FrameTime=40))
+        assert (image.axes, image.spacing[0], image.units[0]) == ("tyx", 40.0, "ms")
+
+    def test_of_a_dose_lie_at_their_offsets(self, tmp_path):
+        path = dicom(
+            tmp_path / "a.dcm", self.frames, NumberOfFrames=3, GridFrameOffsetVector=[0, 2, 4]
+        )
+        image = read_image(path)
+        assert (image.axes, image.spacing[0], image.units[0]) == ("zyx", 2.0, "mm")
+
+
+class TestSeries:
+    def test_is_sorted_by_position_not_by_name(self, tmp_path):
+        image = read_image(series(tmp_path / "ct", [8, 0, 4, 2, 6]))
+        assert (image.name, image.axes) == ("ct", "zyx")
+        assert image.array[:, 0, 0].tolist() == [1, 3, 2, 4, 0]
+        assert (image.spacing, image.units) == ((2.0, 0.5, 0.25), ("mm",) * 3)
+        assert image.notes == ()
+
+    def test_without_positions_is_sorted_by_instance_and_asked_for(self, tmp_path):
+        folder = series(tmp_path / "ct", [0, 0, 0, 0, 0])
+        for i, path in enumerate(sorted(folder.iterdir())):
+            values = np.full((64, 80), i, np.uint8)
+            dicom(path, values, SeriesInstanceUID="1.2", InstanceNumber=9 - i)
+        with pytest.raises(AmbiguousAxesError):
+            read_image(folder)
+        image = read_image(folder, axes="zyx")
+        assert image.array[:, 0, 0].tolist() == [4, 3, 2, 1, 0]
+        assert "sorted by instance number" in image.notes[0]
+
+    def test_of_one_file_is_that_file(self, tmp_path):
+        assert read_image(series(tmp_path / "ct", [0])).axes == "yx"
+
+    def test_ignores_other_files(self, tmp_path):
+        folder = series(tmp_path / "ct", [0, 2])
+        (folder / "notes.txt").write_text("DICOM?")
+        assert read_image(folder).lead_shape == (2,)
+
+    def test_with_its_own_rescale_per_slice_is_rescaled_one_by_one(self, tmp_path):
+        folder = series(tmp_path / "pet", [0, 2])
+        for i in range(2):
+            tags = {"ImagePositionPatient": [0, 0, i], "RescaleSlope": i + 1, "RescaleIntercept": 0}
+            dicom(
+                folder / f"{(i * 7) % 10}-{i}.dcm",
+                np.full((64, 80), 3, np.uint8),
+                SeriesInstanceUID="1.2.3",
+                ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+                **tags,
+            )
+        image = read_image(folder)
+        assert image.array.dtype == np.float32
+        assert image.array[:, 0, 0].tolist() == [3.0, 6.0]
+
+    @pytest.mark.parametrize(
+        ("tags", "reason"),
+        [
+            ({"SeriesInstanceUID": "9.9"}, "2 DICOM series"),
+            ({"Rows": 32, "Columns": 160}, r"differ in size \(32×160, 64×80\)"),
+            ({"ImageOrientationPatient": [0, 1, 0, 0, 0, 1]}, "differ in direction"),
+            ({"ImagePositionPatient": [-20, -30, 2]}, "same place"),
+            ({"NumberOfFrames": 2}, "several multi-frame files"),
+        ],
+    )
+    def test_with_a_stranger_is_refused(self, tmp_path, tags, reason):
+        folder = series(tmp_path / "ct", [0, 2, 4])
+        given = {
+            "SeriesInstanceUID": "1.2.3",
+            "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+            "ImagePositionPatient": [-20, -30, 6],
+        }
+        dicom(folder / "x.dcm", **(given | tags))
+        with pytest.raises(BadImageError, match=reason):
+            read_image(folder)
+
+    def test_folder_without_slices_is_refused(self, tmp_path):
+        with pytest.raises(BadImageError, match="holds no DICOM slices"):
+            read_image(tmp_path)
+
+    def test_mask_as_nifti_lies_in_patient_coordinates(self, tmp_path):
+        folder = series(tmp_path / "ct", [5, 7, 9])
+        image = read_image(folder)
+        mask = np.zeros((3, 64, 80), np.uint8)
+        mask[1, 2, 3] = 1
+        write_mask(tmp_path / "m.nii", mask, image, folder)
+        found = nib.load(tmp_path / "m.nii")
+        voxel = np.argwhere(np.asarray(found.dataobj))[0]
+        place = nib.affines.apply_affine(found.affine, voxel)
+        assert place == pytest.approx((20 - 3 * 0.25, 30 - 2 * 0.5, 7))
+
+
+class TestGapNotes:
+    def test_equal_steps_need_none(self):
+        assert gap_notes([0, 2, 4.01, 6]) == ()
+
+    def test_names_the_first_gap(self):
+        notes = gap_notes([0, 2, 4, 7, 9, 12])
+        assert notes == ("Slices not equally spaced (2.0 expected, 3.0 between slices 3 and 4).",)

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import gzip
+
+import nibabel as nib
+import numpy as np
+import pytest
+from format_files import GREY
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from napari_rwkvseg.engine.image import ImageData
+from napari_rwkvseg.errors import BadImageError
+from napari_rwkvseg.store.formats import read_image, write_mask, write_probability
+
+VOLUME = np.random.default_rng(1).integers(0, 900, (32, 24, 20), dtype=np.int16)  # x, y, z
+LPS = np.diag([-0.5, -0.7, 2.5, 1.0])
+
+
+def save(path, array=VOLUME, affine=LPS, **header):
+    image = nib.Nifti1Image(array, affine)
+    for key, value in header.items():
+        image.header[key] = value
+    nib.save(image, path)
+    return path
+
+
+class TestReading:
+    def test_of_a_volume_stored_as_dicom_shows_it_unchanged(self, tmp_path):
+        image = read_image(save(tmp_path / "a.nii.gz"))
+        assert np.array_equal(image.array, VOLUME.T)
+        assert (image.axes, image.units) == ("zyx", ("mm",) * 3)
+        assert image.spacing == pytest.approx((2.5, 0.7, 0.5))
+
+    def test_of_ras_turns_planes_as_radiologists_view_them(self, tmp_path):
+        image = read_image(save(tmp_path / "a.nii", affine=np.eye(4)))
+        assert np.array_equal(image.array, VOLUME.T[:, ::-1, ::-1])
+
+    def test_of_sagittal_planes_keeps_them_head_up(self, tmp_path):
+        """Columns run to the front, rows upwards, slices to the left."""
+        affine = np.array([[0, 0, -2.0, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+        image = read_image(save(tmp_path / "a.nii", affine=affine))
+        assert np.array_equal(image.array, VOLUME.T[:, ::-1, ::-1])
+        assert image.spacing == (2.0, 1.0, 1.0)
+
+    def test_applies_slope_and_intercept(self, tmp_path):
+        path = save(tmp_path / "a.nii")
+        data = bytearray(path.read_bytes())
+        data[112:120] = np.array([2.0, -1024.0], "<f4").tobytes()
+        path.write_bytes(data)
+        image = read_image(path)
+        assert image.array.dtype == np.float32
+        assert np.array_equal(image.array, 2.0 * VOLUME.T - 1024)
+
+    def test_drops_trailing_axes_of_length_one(self, tmp_path):
+        image = read_image(save(tmp_path / "a.nii", VOLUME[:, :, :1, None]))
+        assert (image.axes, image.plane_shape) == ("yx", (24, 32))
+
+    def test_knows_time_by_its_unit(self, tmp_path):
+        series = np.zeros((32, 24, 3, 4), np.int16)
+        path = save(tmp_path / "a.nii", series, xyzt_units=2 | 8, pixdim=[1, 1, 1, 1, 1.5, 0, 0, 0])
+        image = read_image(path)
+        assert (image.axes, image.spacing[0], image.units[0]) == ("tzyx", 1.5, "s")
+
+    def test_of_other_units_of_length(self, tmp_path):
+        assert read_image(save(tmp_path / "a.nii", xyzt_units=3)).units == ("µm",) * 3
+
+    def test_of_colours(self, tmp_path):
+        rgb = np.zeros((32, 24, 3), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+        rgb["G"] = 7
+        image = read_image(save(tmp_path / "a.nii", rgb))
+        assert (image.axes, image.array.shape) == ("zyxs", (3, 24, 32, 3))
+        assert image.array[0, 0, 0].tolist() == [0, 7, 0]
+
+    def test_of_all_nan_leaves_the_verdict_to_the_engine(self, tmp_path):
+        image = read_image(save(tmp_path / "a.nii.gz", np.full((32, 24, 2), np.nan, np.float32)))
+        assert np.isnan(image.plane((0,))).all()
+
+
+DIRECTIONS = st.permutations([0, 1, 2]).flatmap(
+    lambda order: st.tuples(
+        st.just(order), st.lists(st.sampled_from([-1, 1]), min_size=3, max_size=3)
+    )
+)
+
+
+class TestWrittenMask:
+    @settings(
+        max_examples=30,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    @given(direction=DIRECTIONS, angle=st.floats(-0.3, 0.3), packed=st.booleans())
+    def test_lies_on_its_source(self, tmp_path, direction, angle, packed):
+        order, signs = direction
+        affine = np.eye(4)
+        affine[:3, :3] = np.diag([0.5, 0.7, 2.5])[order] * signs
+        turn = np.eye(4)
+        turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        affine = turn @ affine
+        affine[:3, 3] = (-90, 45, 10)
+        source = save(tmp_path / "ct.nii", affine=affine)
+        image = read_image(source)
+        target = tmp_path / ("mask.nii.gz" if packed else "mask.nii")
+        write_mask(target, (image.array > 450).astype(np.uint8), image, source)
+        mask = nib.load(target)
+        assert mask.shape == VOLUME.shape
+        assert np.array_equal(np.asarray(mask.dataobj), VOLUME > 450)
+        assert mask.affine == pytest.approx(affine, abs=1e-4)
+
+    def test_keeps_axes_of_length_one(self, tmp_path):
+        source = save(tmp_path / "a.nii", VOLUME[:, :, :1])
+        image = read_image(source)
+        write_mask(tmp_path / "m.nii", np.ones((24, 32), np.uint8), image, source)
+        assert nib.load(tmp_path / "m.nii").shape == (32, 24, 1)
+
+    def test_without_a_source_has_spacing_but_claims_no_orientation(self, tmp_path):
+        array = np.zeros((3, 64, 80), np.uint8)
+        image = ImageData(array, "zyx", (2000.0, 500.0, 250.0), ("µm",) * 3, "cells")
+        write_mask(tmp_path / "m.nii", array, image)
+        mask = nib.load(tmp_path / "m.nii")
+        assert mask.shape == (80, 64, 3)
+        assert mask.header.get_zooms() == (0.25, 0.5, 2.0)
+        assert (int(mask.header["sform_code"]), int(mask.header["qform_code"])) == (0, 0)
+
+    def test_of_a_time_series_keeps_frames_and_pace(self, tmp_path):
+        array = np.arange(4 * 64 * 80, dtype=np.int32).reshape(4, 64, 80)
+        image = ImageData(array, "tyx", (500.0, 1.0, 1.0), ("ms", "mm", "mm"), "cells")
+        write_mask(tmp_path / "m.nii", array, image)
+        mask = nib.load(tmp_path / "m.nii")
+        assert mask.shape == (80, 64, 1, 4)
+        assert mask.header.get_zooms() == (1.0, 1.0, 1.0, 0.5)
+        assert np.array_equal(np.asarray(mask.dataobj)[:, :, 0].T, array)
+
+    def test_carries_notice_and_nothing_of_the_source(self, tmp_path):
+        source = save(tmp_path / "a.nii", descrip=b"DOE^JANE 12345", aux_file=b"DOE^JANE")
+        image = read_image(source)
+        write_mask(tmp_path / "m.nii.gz", np.zeros((20, 24, 32), np.uint8), image, source)
+        data = gzip.decompress((tmp_path / "m.nii.gz").read_bytes())
+        assert b"For research use only. Not for diagnostic use." in data
+        assert b"DOE" not in data
+
+    def test_that_does_not_fit_the_source_is_refused(self, tmp_path):
+        source = save(tmp_path / "a.nii")
+        image = ImageData(GREY, "yx", (1.0, 1.0), ("mm", "mm"), "cells")
+        with pytest.raises(BadImageError, match="does not fit the source, \\(32, 24, 20\\)"):
+            write_mask(tmp_path / "m.nii", GREY, image, source)
+
+    def test_probabilities_take_the_fourth_axis(self, tmp_path):
+        source = save(tmp_path / "a.nii", affine=np.eye(4))
+        image = read_image(source)
+        maps = np.stack([image.array, image.array[::-1]]).astype(np.float16) / 1000
+        write_probability(tmp_path / "p.nii", maps, image, ["a", "b"], source)
+        found = nib.load(tmp_path / "p.nii")
+        assert found.shape == (32, 24, 20, 2)
+        assert np.asarray(found.dataobj)[..., 0] == pytest.approx(VOLUME / 1000, rel=1e-3)
