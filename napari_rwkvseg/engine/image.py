@@ -279,7 +279,8 @@ def _lazy(array: Any) -> Any:
     if isinstance(array, np.ndarray | da.Array):
         return array
     if hasattr(array, "shape") and hasattr(array, "dtype"):
-        return da.from_array(array)  # type: ignore[no-untyped-call]
+        empty = np.empty((0,) * len(array.shape), array.dtype)  # or dask reads a sample
+        return da.from_array(array, meta=empty)  # type: ignore[no-untyped-call]
     return np.asarray(array)
 
 
