@@ -19,6 +19,7 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 def pixel_spacing(dataset: Dataset) -> tuple[tuple[float, ...], tuple[str, ...]]:
     """Return (row distance, column distance) in mm or (), and notes about their reliability."""
+    # Enhanced files keep the same tags one level down, shared or per frame.
     for source in (dataset, *_functional(dataset, "PixelMeasuresSequence")):
         values = _numbers(source.get("PixelSpacing"))
         if len(values) == 2 and min(values) > 0:
@@ -74,10 +75,16 @@ def orientation(dataset: Dataset) -> tuple[float, ...]:
     return tuple(round(value, 3) for value in _numbers(dataset.get("ImageOrientationPatient")))
 
 
+def usual_step(positions: Sequence[float]) -> float:
+    """Return the middle distance of sorted slices: one that occurs, gaps do not shift it."""
+    steps = np.sort(np.diff(positions))
+    return float(steps[(len(steps) - 1) // 2])
+
+
 def gap_notes(positions: Sequence[float]) -> tuple[str, ...]:
     """Return a note naming the first place where sorted slices are not equally far apart."""
     steps = np.diff(positions)
-    usual = float(np.median(steps))
+    usual = usual_step(positions)
     odd = np.flatnonzero(np.abs(steps - usual) > TOLERANCE * usual)
     if not odd.size:
         return ()
@@ -103,6 +110,7 @@ def affine_of(dataset: Dataset, step: float) -> Vector | None:
         return None
     along_row, along_column = cosines
     affine = np.eye(4)
+    # PixelSpacing is (between rows, between columns); walking along a row crosses columns.
     affine[:3, 0] = along_row * spacing[1]
     affine[:3, 1] = along_column * spacing[0]
     affine[:3, 2] = np.cross(along_row, along_column) * step

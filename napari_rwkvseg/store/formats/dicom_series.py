@@ -20,6 +20,7 @@ from napari_rwkvseg.store.formats.dicom_geometry import (
     orientation,
     pixel_spacing,
     slice_position,
+    usual_step,
 )
 from napari_rwkvseg.store.formats.geometry import Geometry
 from napari_rwkvseg.store.formats.pixels import UNKNOWN, FilePixels, check_size
@@ -110,6 +111,7 @@ def find_series(folder: Path) -> list[Slice]:
         raise BadImageError(folder.name, "holds no DICOM image", "Choose the folder of the slices")
     _check_one_series(folder.name, [header for _, header in images])
     slices = [Slice(path, header, slice_position(header)) for path, header in images]
+    # File names and instance numbers often run against the patient: places decide.
     if all(one.position is not None for one in slices):
         return sorted(slices, key=lambda one: one.position or 0.0)
     return sorted(slices, key=_instance)
@@ -151,4 +153,4 @@ def stacking(slices: list[Slice]) -> tuple[str, float, str, tuple[str, ...]]:
         name = slices[0].path.parent.name
         reason = "several slices lie in the same place (time points or contrasts)"
         raise BadImageError(name, reason, "Put each volume into its own folder")
-    return "z", float(np.median(steps)), "mm", gap_notes(positions)
+    return "z", usual_step(positions), "mm", gap_notes(positions)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 from pathlib import Path
 from typing import Any
@@ -116,6 +115,7 @@ def _to_pixels(
 ) -> FilePixels:
     rgb = image.get_data_dtype().names is not None
     spatial = array.ndim - rgb
+    # The standard calls axis 4 time, but files hold contrasts and directions there as well.
     letters = (UNKNOWN * max(0, spatial - 3) + "zyx")[-spatial:]
     order = [*range(spatial)][::-1] + [spatial] * rgb
     steps, units = _spacing(image, geometry, spatial)
@@ -135,6 +135,7 @@ def _spacing(
 ) -> tuple[tuple[float, ...], tuple[str, ...]]:
     """Return spacing and units, slowest axis first."""
     space, time = image.header.get_xyzt_units()
+    # Files that leave the unit open mean millimetres, as every other program takes it.
     length = short_unit(space) if is_length(short_unit(space)) else "mm"
     pace = short_unit(time) if is_time(short_unit(time)) else PIXEL
     sides = np.linalg.norm(geometry.affine[:3, :3], axis=0)
@@ -144,15 +145,6 @@ def _spacing(
     steps = (sizes + further)[::-1]
     units = ([length] * len(sizes) + [pace] * len(further))[::-1]
     return tuple(steps), tuple(units)
-
-
-def is_gzip_nifti(path: Path) -> bool:
-    """Whether a gzip file unpacks to a NIfTI header; reads a few hundred bytes."""
-    try:
-        with gzip.open(path) as file:
-            return is_nifti_header(file.read(348))
-    except (OSError, EOFError):
-        return False
 
 
 def is_nifti_header(start: bytes) -> bool:

@@ -56,6 +56,7 @@ def nifti_bytes(
         affine, code = geometry.affine, _SCANNER
     else:
         affine, code = _plain_affine(steps), _UNKNOWN
+    # A fresh header: the source's own may name the patient in its free text.
     image: Any = nib.Nifti1Image(stored, affine)  # type: ignore[no-untyped-call]
     image.header.set_xyzt_units("mm", "sec")
     image.set_sform(affine, code)

@@ -12,7 +12,7 @@ from napari_rwkvseg.engine.image import ImageData, interpret
 from napari_rwkvseg.errors import BadImageError
 from napari_rwkvseg.store.formats.dicom import read_dicom
 from napari_rwkvseg.store.formats.dicom_series import has_dicom, read_series
-from napari_rwkvseg.store.formats.nifti import is_gzip_nifti, is_nifti_header, read_nifti
+from napari_rwkvseg.store.formats.nifti import is_nifti_header, read_nifti
 from napari_rwkvseg.store.formats.npy import read_npy
 from napari_rwkvseg.store.formats.pixels import UNKNOWN, FilePixels, check_file
 from napari_rwkvseg.store.formats.raster import read_raster
@@ -172,13 +172,11 @@ def _detect_folder(path: Path) -> str:
 
 
 def _detect_start(path: Path, start: bytes) -> str | None:
+    # DICOM first: its 128 free bytes may look like a TIFF (dual-personality files).
     if start[128:132] == b"DICM":
         return "DICOM"
-    if is_nifti_header(start) or (start[:2] == b"\x1f\x8b" and _is_packed_nifti(path)):
+    # A cut gzip file may not even yield its header: the name says what it was.
+    packed = start[:2] == b"\x1f\x8b" and path.name.lower().endswith(".nii.gz")
+    if packed or is_nifti_header(start):
         return "NIfTI"
     return next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
-
-
-def _is_packed_nifti(path: Path) -> bool:
-    # A cut gzip file may not even yield its header: its name says what it was.
-    return path.name.lower().endswith(".nii.gz") or is_gzip_nifti(path)

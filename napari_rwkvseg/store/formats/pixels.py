@@ -111,7 +111,7 @@ def check_size(name: str, shape: Sequence[int], itemsize: int) -> None:
         raise BadImageError(name, f"holds {kind}, not an image", "Save an array of 2 or more axes")
     if min(shape) == 0:
         raise BadImageError(name, f"has an empty axis ({text})", "Save the image again")
-    size = math.prod(shape) * itemsize
+    size = math.prod(shape) * itemsize  # Python integers: no overflow on hostile shapes
     if size > MAX_BYTES:
         reason = f"{text} is {size / 1e9:.1f} GB, the limit is {MAX_BYTES / 1e9:.0f} GB"
         raise BadImageError(name, reason, "Crop it or convert it to OME-Zarr")

@@ -55,10 +55,11 @@ def _n_frames(image: Image.Image) -> int:
 
 
 def _decode(image: Image.Image, index: int) -> npt.NDArray[Any]:
-    if index:
+    if index:  # seeking to frame 0 would reread the file
         image.seek(index)
     if image.mode in _GREY or image.mode.startswith("I;16") or image.mode in {"LA", "RGBA"}:
         return np.asarray(image)
+    # Palettes become colours: the indices themselves mean nothing.
     alpha = image.mode in {"PA", "RGBa", "La"} or "transparency" in image.info
     return np.asarray(image.convert("RGBA" if alpha else "RGB"))
 

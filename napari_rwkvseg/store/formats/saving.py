@@ -145,6 +145,7 @@ def smallest(name: str, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if labels.dtype.kind not in "bui":
         raise BadImageError(name, f"{labels.dtype} values are no mask", "Use whole numbers")
     low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
+    # Signed types open as images in some programs and not at all in others.
     if low < 0:
         raise BadImageError(name, f"holds the negative id {low}", "Renumber the mask")
     dtype = next(t for t in (np.uint8, np.uint16, np.uint32) if high <= np.iinfo(t).max)

@@ -92,6 +92,7 @@ def _check_series(path: Path, series: tifffile.TiffPageSeries) -> None:
 
 
 def _last_byte(series: tifffile.TiffPageSeries) -> int:
+    # Decoders fill missing strips with zeros: half a mask of nothing, without a word.
     ends = [
         start + count
         for page in series.pages

@@ -367,6 +367,36 @@ def test_gzip_bomb_stops_at_the_header(tmp_path: Path) -> None:
         read_image(tmp_path / "a.nii.gz")
 
 
+def test_file_without_permission_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make.tiff(tmp_path / "a.tif")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(BadImageError, match=r"a\.tif: cannot be opened \(Permission denied\)"):
+        read_image(path)
+
+
+def test_tiff_without_a_page_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(b"II*\0" + bytes(8))
+    with pytest.raises(BadImageError, match="truncated TIFF"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_cielab_is_refused(tmp_path: Path) -> None:
+    path = make.tiff(tmp_path / "a.tif", STAINED, photometric="cielab")
+    with pytest.raises(BadImageError, match="CIELAB colours"):
+        read_image(path)
+
+
+def test_npy_of_a_later_format_is_refused(tmp_path: Path) -> None:
+    path = saved(GREY)(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"NUMPY\x01", b"NUMPY\x09", 1))
+    with pytest.raises(BadImageError, match=r"format version 9\.0"):
+        read_image(path)
+
+
 @pytest.fixture(autouse=True)
 def _no_litter(tmp_path: Path) -> Iterator[None]:
     yield

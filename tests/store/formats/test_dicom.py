@@ -198,6 +198,9 @@ class TestGapNotes:
     def test_equal_steps_need_none(self):
         assert gap_notes([0, 2, 4.01, 6]) == ()
 
+    def test_usual_step_is_one_that_occurs(self):
+        assert gap_notes([0, 2, 6])[0].startswith("Slices not equally spaced (2.0 expected, 4.0")
+
     def test_names_the_first_gap(self):
         notes = gap_notes([0, 2, 4, 7, 9, 12])
         assert notes == ("Slices not equally spaced (2.0 expected, 3.0 between slices 3 and 4).",)

@@ -71,6 +71,13 @@ class TestSpacing:
         image = read_image(path)
         assert (image.spacing, image.units) == ((1.0, 0.5), ("pixel", "µm"))
 
+    @pytest.mark.parametrize(("old", "new"), [(b"</OME>", b"<<<<<<"), (b"Pixels", b"Pickle")])
+    def test_of_broken_ome_is_unknown(self, tmp_path, old, new):
+        metadata = {"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+        path = tiff(tmp_path / "a.ome.tif", metadata=metadata)
+        path.write_bytes(path.read_bytes().replace(old, new))
+        assert read_image(path).units == ("pixel", "pixel")
+
 
 UNITS = st.sampled_from(["nm", "µm", "mm", "cm", "m", "Å"])
 STEPS = st.floats(1e-3, 1e3).map(lambda step: float(f"{step:.5g}"))
