@@ -19,7 +19,7 @@ SCHEMA = 1
 MAX_NUMBER = 4096  # widths, depths, sides: far above any sensible network
 MAX_ITEMS = 64
 MAX_NESTING = 8
-MAX_BLOCKS = 256
+MAX_BLOCKS = 64
 ENTRIES = {"schema", "plugin", "config", "card"}
 
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
@@ -130,6 +130,9 @@ def _config(values: Any) -> NetworkConfig:
         config = NetworkConfig.from_dict(values)
     except (TypeError, ValueError, ArithmeticError) as error:
         raise Refusal(f"describes a network that cannot be: {shown(str(error), 120)}") from error
+    sides = (config.in_channels, config.stem_width, config.expansion)
+    if min(*sides, *config.widths, *config.depths, *config.pooled_keys) < 1:
+        raise Refusal("describes a network with a part of size 0", OTHER_FILE)
     if sum(config.depths) > MAX_BLOCKS:
         raise Refusal(f"describes a network of {sum(config.depths)} blocks", OTHER_FILE)
     return config

@@ -29,7 +29,12 @@ from napari_rwkvseg.store.checksum import (
 )
 from napari_rwkvseg.store.document import Document, check_schema, read_document, write_document
 from napari_rwkvseg.store.refusal import Refusal, refusals_name, shown
-from napari_rwkvseg.store.safetensor_header import TensorEntry, parse_header, read_whole
+from napari_rwkvseg.store.safetensor_header import (
+    TensorEntry,
+    parse_header,
+    read_whole,
+    with_metadata,
+)
 from napari_rwkvseg.store.self_test import check_logits, logits_of
 
 LOGITS = "self_test/logits"  # no module name contains a slash
@@ -132,11 +137,12 @@ def encode_model(
     fresh = _fill(_new_network(config, build), stored)
     stored[LOGITS] = logits_of(fresh, config.in_channels)
     _check_finite(stored)
-    unsigned = safetensors_torch.save(stored, {DOCUMENT_KEY: text})
-    sha256 = checksum(text, parse_header(unsigned, len(unsigned)), unsigned)
-    data = safetensors_torch.save(stored, {DOCUMENT_KEY: text, CHECKSUM_KEY: sha256})
-    parse_header(data, len(data))  # refuses what could not be read again
-    return EncodedModel(data, sha256)
+    raw = safetensors_torch.save(stored)
+    header = parse_header(raw, len(raw))  # refuses what could not be read again
+    sha256 = checksum(text, header, raw)
+    return EncodedModel(
+        with_metadata(raw, header, {DOCUMENT_KEY: text, CHECKSUM_KEY: sha256}), sha256
+    )
 
 
 def decode_model(raw: bytes, *, build: Builder = build_network) -> Model:
@@ -158,6 +164,24 @@ def decode_model(raw: bytes, *, build: Builder = build_network) -> Model:
     logits = stored.pop(LOGITS)
     check_logits(_fill(network, stored), document.config.in_channels, logits)
     return Model(network, document.card, sha256)
+
+
+def encode_for_library(source: str | Path | Model) -> tuple[str, EncodedModel]:
+    """Return the name on the card, and the file's bytes, of a model or of a file that is sound.
+
+    Raises
+    ------
+    ModelFileError
+        If the file fails a check, or the model cannot be saved.
+    """
+    if isinstance(source, Model):
+        with refusals_name(source.card.name, "saved"):
+            return source.card.name, encode_model(source)
+    path = Path(source)
+    with refusals_name(path.name):
+        raw = read_whole(path)
+        model = decode_model(raw)
+    return model.card.name, EncodedModel(raw, model.sha256)
 
 
 def _stored(value: Tensor, half: bool) -> Tensor:

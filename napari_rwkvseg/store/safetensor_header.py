@@ -7,6 +7,7 @@ library accepts duplicate keys and millions of empty tensors: those are refused 
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -149,6 +150,31 @@ def parse_header(raw: bytes, file_bytes: int) -> SafetensorHeader:
     start = LENGTH_BYTES + int.from_bytes(raw[:LENGTH_BYTES], "little")
     _check_places(tensors, file_bytes - start)
     return SafetensorHeader(metadata, tensors, start, file_bytes)
+
+
+def with_metadata(raw: bytes, header: SafetensorHeader, metadata: Mapping[str, str]) -> bytes:
+    """Return the file with other metadata; equal content gives equal bytes.
+
+    The safetensors library writes metadata in random order.
+
+    Parameters
+    ----------
+    raw : bytes
+        The whole file.
+    header : SafetensorHeader
+        Its header.
+    metadata : mapping of str to str
+        What shall be there instead.
+    """
+    entries: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
+    for tensor in header.tensors:
+        offsets = [tensor.begin, tensor.end]
+        described = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": offsets}
+        entries[tensor.name] = described
+    # as Unicode: escaped, \u00e9 and \u00E9 would be two spellings of one text
+    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % LENGTH_BYTES)  # the data begin at a multiple of 8
+    return len(text).to_bytes(LENGTH_BYTES, "little") + text + raw[header.data_start :]
 
 
 def _header_text(raw: bytes, file_bytes: int) -> bytes:
