@@ -1,0 +1,1 @@
+"""Programs that make the sample images, and the images they made."""
