@@ -54,7 +54,8 @@ class Effort:
         if self.device != before.device:
             return "not enough memory on the graphics card: went on with the processor."
         if self.batch != before.batch:
-            return f"not enough memory: went on with {self.batch} tiles at a time."
+            tiles = "one tile" if self.batch == 1 else f"{self.batch} tiles"
+            return f"not enough memory: went on with {tiles} at a time."
         return f"not enough memory: went on with tiles of {self.tile} pixels."
 
 

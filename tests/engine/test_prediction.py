@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_rwkvseg.engine.prediction import Prediction, PredictOptions
+from tests.fakes import fake_model
+
+
+def predicted(*rows: list[float]) -> Prediction:
+    """Return a prediction of one line of pixels, a row of probabilities per class."""
+    probability = np.array(rows, np.float16)[:, None]
+    region = (slice(0, 1), slice(0, len(rows[0])))
+    return Prediction(probability, region, (1, len(rows[0])), fake_model().card)
+
+
+class TestClasses:
+    def test_of_one_class_reach_the_threshold(self) -> None:
+        found = predicted([0.0, 0.49, 0.5, 1.0]).classes(0.5)
+        assert found.dtype == np.uint8
+        assert found.tolist() == [[0, 0, 1, 1]]
+
+    def test_follow_the_threshold(self) -> None:
+        assert predicted([0.2, 0.6, 0.9]).classes(0.75).tolist() == [[0, 0, 1]]
+        assert predicted([0.2, 0.6, 0.9]).classes(0.2).tolist() == [[1, 1, 1]]
+
+    def test_of_several_take_the_likeliest_where_there_is_foreground(self) -> None:
+        two = predicted([0.1, 0.4, 0.3, 0.9], [0.2, 0.2, 0.5, 0.0])
+        assert two.classes().tolist() == [[0, 1, 2, 1]]
+
+
+def test_foreground_is_the_sum_and_at_most_1() -> None:
+    two = predicted([0.25, 0.75], [0.5, 0.5])
+    assert two.foreground().tolist() == [[0.75, 1]]
+    assert two.foreground().dtype == np.float16
+    assert predicted([0.25]).foreground().tolist() == [[0.25]]
+
+
+def test_uncertainty_is_largest_on_a_tie() -> None:
+    assert predicted([0.0, 0.5, 1.0]).uncertainty().tolist() == [[0, 1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"batch": 0}, "batch must be at least 1, got 0"),
+        ({"tile": 31}, "tile must be at least 32 pixels, got 31"),
+        ({"overlap": 257}, "overlap must be 0 to 256 pixels, got 257"),
+        ({"overlap": -1}, "overlap must be 0 to 256 pixels, got -1"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PredictOptions(**wrong)
+
+
+def test_what_the_window_needs_does_without_torch() -> None:
+    modules = ("image", "intensity", "tiles", "uncertainty", "prediction", "source", "hints")
+    imports = ", ".join(f"napari_rwkvseg.engine.{module}" for module in modules)
+    code = f"import sys, {imports}; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
