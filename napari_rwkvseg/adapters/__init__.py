@@ -1,0 +1,1 @@
+"""napari-shaped data without napari: layers to images, results to layers."""

@@ -6,7 +6,8 @@ import math
 from collections.abc import Hashable
 from typing import Any, Protocol
 
-from napari_rwkvseg.engine.image import ImageData, SourceHints, interpret
+from napari_rwkvseg.engine.hints import NO_HINTS
+from napari_rwkvseg.engine.image import ImageData, interpret
 from napari_rwkvseg.engine.units import is_length
 from napari_rwkvseg.errors import BadImageError
 from napari_rwkvseg.store.formats.peek import peek
@@ -19,13 +20,24 @@ class LayerLike(Protocol):
     ndim: int
     data: Any
     scale: Any
+    translate: Any
+    rotate: Any
+    shear: Any
+    affine: Any
     units: Any
     axis_labels: Any
     events: Any
+    corner_pixels: Any
 
     @property
     def unique_id(self) -> Hashable:
         """Identity that survives renaming."""
+
+    def world_to_data(self, position: Any) -> Any:
+        """Return a world position in array indices."""
+
+    def data_to_world(self, position: Any) -> Any:
+        """Return array indices as a world position."""
 
 
 def is_kind(layer: LayerLike, kind: str) -> bool:
@@ -37,8 +49,10 @@ def is_candidate(layer: LayerLike) -> bool:
     """Return whether people may want to segment `layer`.
 
     Images, and Labels layers read from a file: napari opens 32 and 64 bit integer images as
-    labels, and people look for them in the list.
+    labels, and people look for them in the list. Our own results are left out.
     """
+    if "rwkvseg" in getattr(layer, "metadata", {}):
+        return False
     return is_kind(layer, "Image") or (is_kind(layer, "Labels") and source_path(layer) is not None)
 
 
@@ -80,16 +94,16 @@ def image_from_layer(layer: LayerLike, axes: str | None = None) -> ImageData:
             f"opened as labels, because its values are {kind}",
             'To treat it as image, right-click the layer and choose "Convert to Image"',
         )
-    path = source_path(layer)
+    path, array = source_path(layer), full_resolution(layer)
     return interpret(
-        full_resolution(layer),
+        array,
         name=layer.name,
         rgb=bool(getattr(layer, "rgb", False)),
         axes=axes,
         axis_labels=tuple(layer.axis_labels),
         spacing=tuple(float(step) for step in layer.scale),
         units=tuple(layer.units),
-        hints=peek(path) if path else SourceHints(),
+        hints=peek(path, array.shape) if path else NO_HINTS,
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_rwkvseg.adapters.from_layers import LayerLike
+from napari_rwkvseg.adapters.readers import GEOMETRY
 from napari_rwkvseg.engine.card import RESEARCH_ONLY, ModelCard
 from napari_rwkvseg.engine.image import ImageData
 
@@ -31,10 +32,13 @@ class Geometry:
     stretched : int or None
         Place of a length-1 axis that stands for a channel axis napari cannot drop, because
         other axes come before it.
+    source : dict
+        Metadata of the image layer that a writer needs to put a mask exactly on its file.
     """
 
     transforms: dict[str, Any]
     stretched: int | None = None
+    source: dict[str, Any] = field(default_factory=dict)
 
     def fit(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return a view of `array`, shape (*lead, H, W), with the axes of the layer."""
@@ -63,30 +67,32 @@ def geometry_of(layer: LayerLike, image: ImageData) -> Geometry:
     A leading channel axis is left out (napari aligns layers at their last axes); a channel axis
     elsewhere becomes one pixel as thick as all channels, so that the result shows on each.
     """
-    axes = [letter for letter in image.axes if letter != "s"]
-    transforms = {
-        "scale": np.array(layer.scale, float),
-        "translate": np.array(layer.translate, float),  # type: ignore[attr-defined]
-        "rotate": np.array(layer.rotate, float),  # type: ignore[attr-defined]
-        "shear": _shear_matrix(layer.shear, layer.ndim),  # type: ignore[attr-defined]
-        "affine": np.array(layer.affine.affine_matrix, float),  # type: ignore[attr-defined]
+    axes = image.axes.replace("s", "")
+    transforms: dict[str, Any] = {
+        "scale": np.array(layer.scale, np.float64),
+        "translate": np.array(layer.translate, np.float64),
+        "rotate": np.array(layer.rotate, np.float64),
+        "shear": _shear_matrix(layer.shear, layer.ndim),
+        "affine": np.array(layer.affine.affine_matrix, np.float64),
         "units": tuple(layer.units),
         "axis_labels": tuple(layer.axis_labels),
     }
+    known = getattr(layer, "metadata", {})
+    source = {GEOMETRY: known[GEOMETRY]} if GEOMETRY in known else {}
     if "c" not in axes:
-        return Geometry(transforms)
+        return Geometry(transforms, source=source)
     channel = axes.index("c")
     if channel == 0:
-        return Geometry(_drop_first_axis(transforms))
+        return Geometry(_drop_first_axis(transforms), source=source)
     n = image.array.shape[image.axes.index("c")]
     transforms["translate"][channel] += transforms["scale"][channel] * (n - 1) / 2
     transforms["scale"][channel] *= n
-    return Geometry(transforms, stretched=channel)
+    return Geometry(transforms, channel, source)
 
 
 def _shear_matrix(shear: Any, ndim: int) -> NDArray[np.float64]:
     """Return napari's shear (upper triangle as a vector, or a matrix) as a matrix."""
-    values = np.asarray(shear, float)
+    values = np.asarray(shear, np.float64)
     if values.ndim == 2:
         return values.copy()
     matrix = np.eye(ndim)
@@ -125,7 +131,7 @@ def mask_layer(
     tuple
         (data, metadata, "labels") as napari takes it.
     """
-    meta = {"name": name, **geometry.transforms, "metadata": provenance(card)}
+    meta = {"name": name, **geometry.transforms, "metadata": {**provenance(card), **geometry.source}}
     if not objects:
         meta["colormap"] = class_colors(len(card.class_names))
         meta["features"] = class_features(card.class_names)

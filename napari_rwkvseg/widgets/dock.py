@@ -18,7 +18,7 @@ from napari_rwkvseg.widgets.segment import SegmentTab
 from napari_rwkvseg.widgets.style import DOCK_WIDTH, GAP, dock_stylesheet
 from napari_rwkvseg.widgets.workers import JobRunner, WindowGuard
 from napari_rwkvseg.workflow import Lanes, Workflow
-from napari_rwkvseg.workflow.workflow import ModelSource
+from napari_rwkvseg.workflow.shelf import ModelSource
 
 if TYPE_CHECKING:
     import napari
@@ -48,7 +48,7 @@ class SegmentationDock(QWidget):
     ) -> None:
         super().__init__(parent)
         self.viewer = napari_viewer
-        lanes = Lanes(JobRunner(self), JobRunner(self), JobRunner(self))
+        lanes = Lanes(*(JobRunner(self) for _ in range(4)))
         self.workflow = Workflow(
             napari_viewer, library or Library(), lanes, compute_settings, self._later
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qtpy.QtWidgets import QComboBox, QWidget
 from superqt.utils import signals_blocked
 
@@ -10,7 +12,6 @@ from napari_rwkvseg.widgets.style import combo, form, muted, name_row
 from napari_rwkvseg.workflow import Reading, Workflow
 
 AXIS_WORDS = {"z": "slices (Z)", "t": "time (T)", "c": "channels (C)", "n": "separate images"}
-ALL_CHANNELS = -1
 
 
 class ImageBox(QWidget):
@@ -23,7 +24,7 @@ class ImageBox(QWidget):
         self.images = combo("The layer to segment. Follows the selection in the layer list.")
         self.reading = muted()
         self.axes = combo("What the axes of this image mean. It cannot be told from the file.")
-        self.channel = combo("The model reads one channel, or all of them as one picture.")
+        self.channel = combo("Which channel to segment: the model reads one at a time.")
 
         grid = form(self)
         name_row(grid, 0, "Image", self.images)
@@ -63,13 +64,11 @@ class ImageBox(QWidget):
         if reading.choices and reading.axes is None:
             self.axes.setCurrentIndex(-1)
             self.axes.setPlaceholderText("Choose…")
-        channels = [(f"Channel {i + 1}", i) for i in range(reading.n_channels)]
-        if reading.n_channels == 3:
-            channels.insert(0, ("All 3 as one picture", ALL_CHANNELS))
-        chosen = ALL_CHANNELS if reading.channel is None else reading.channel
-        self._fill(self.channel, channels if len(channels) > 1 else [], chosen)
+        n = reading.n_channels
+        channels = [(f"{i + 1} of {n}", i) for i in range(n)] if n > 1 else []
+        self._fill(self.channel, channels, reading.channel)
 
-    def _fill(self, box: QComboBox, entries: list[tuple[str, object]], chosen: object) -> None:
+    def _fill(self, box: QComboBox, entries: Sequence[tuple[str, object]], chosen: object) -> None:
         """Show `entries` (text, value) with one chosen; hide the row if there are none."""
         with signals_blocked(box):
             box.clear()
@@ -88,8 +87,7 @@ class ImageBox(QWidget):
         self._workflow.selection.choose_axes(self.axes.itemData(index))
 
     def _choose_channel(self, index: int) -> None:
-        channel = self.channel.itemData(index)
-        self._workflow.selection.choose_channel(None if channel == ALL_CHANNELS else channel)
+        self._workflow.selection.choose_channel(self.channel.itemData(index))
 
 
 def axes_words(axes: str) -> str:

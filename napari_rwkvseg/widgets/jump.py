@@ -14,7 +14,7 @@ SMALLEST_ON_SCREEN = 40  # canvas pixels an object should take at least
 
 
 def jump_to(
-    viewer: Any, layer: LayerLike, link: MaskLink, label: int, box: tuple[slice, ...]
+    viewer: Any, layer: Any, link: MaskLink, label: int, box: tuple[slice, ...]
 ) -> None:
     """Show a label in the middle of the canvas, in the slice where it is largest.
 
@@ -35,18 +35,16 @@ def jump_to(
     if labels is None:
         return
     centre = link.geometry.place(label_centre(labels, label, box))
-    world = layer.data_to_world(centre)  # type: ignore[attr-defined]
+    world = layer.data_to_world(centre)
     ndim = viewer.dims.ndim
     viewer.dims.set_point(list(range(ndim - len(world), ndim)), list(world))
     shown = [axis - ndim for axis in viewer.dims.displayed]
     viewer.camera.center = tuple(world[axis] for axis in shown)
     _zoom_in(viewer, layer, box)
-    layer.selected_label = label  # type: ignore[attr-defined]
+    layer.selected_label = label
 
 
-def label_centre(
-    labels: NDArray[Any], label: int, box: tuple[slice, ...]
-) -> tuple[float, ...]:
+def label_centre(labels: NDArray[Any], label: int, box: tuple[slice, ...]) -> tuple[float, ...]:
     """Return the middle of a label in its fullest plane, as indices (*lead, y, x).
 
     Parameters

@@ -6,6 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from napari_rwkvseg.widgets.listen import listen
+from napari_rwkvseg.widgets.style import GAP, MARGIN
 from napari_rwkvseg.workflow import Message, Workflow
 
 
@@ -17,6 +18,7 @@ class MessageLine(QLabel):
         self.setObjectName("message")
         self.setWordWrap(True)
         self.setTextFormat(Qt.TextFormat.PlainText)  # layer names are anybody's text
+        self.setContentsMargins(0, GAP, MARGIN, GAP)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
 

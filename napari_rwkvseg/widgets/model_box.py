@@ -7,7 +7,7 @@ from superqt.utils import signals_blocked
 
 from napari_rwkvseg.engine.card import ModelCard
 from napari_rwkvseg.widgets.listen import listen
-from napari_rwkvseg.widgets.model_card import ModelCardView, headline
+from napari_rwkvseg.widgets.model_card import ModelCardView, score
 from napari_rwkvseg.widgets.style import MARGIN, combo, form, muted, name_row
 from napari_rwkvseg.workflow import Workflow
 
@@ -22,7 +22,8 @@ class ModelBox(QWidget):
         self._workflow = workflow
 
         self.models = combo("The network that segments. Its card says what it was trained for.")
-        self.summary = muted()
+        self.reads = muted()
+        self.score = muted()
         self.details = QPushButton("Card")
         self.details.setObjectName("link")
         self.details.setToolTip("Show data, licence, scores and lineage of this model")
@@ -30,9 +31,10 @@ class ModelBox(QWidget):
         grid = form(self)
         name_row(grid, 0, "Model", self.models)
         row = QHBoxLayout()
-        row.addWidget(self.summary, stretch=1)
+        row.addWidget(self.score, stretch=1)
         row.addWidget(self.details)
-        grid.addLayout(row, 1, 1)
+        grid.addWidget(self.reads, 1, 1)
+        grid.addLayout(row, 2, 1)
 
         self.models.activated.connect(self._choose)
         self.details.clicked.connect(self._show_card)
@@ -52,7 +54,8 @@ class ModelBox(QWidget):
                 self.models.addItem("No model")
         self.models.setEnabled(bool(state.models))
         self.details.setVisible(state.card is not None)
-        self.summary.setText(NO_MODEL if state.card is None else headline(state.card))
+        self.reads.setText(NO_MODEL if state.card is None else state.card.modality)
+        self.score.setText("" if state.card is None else score(state.card))
 
     def _choose(self, index: int) -> None:
         models = self._workflow.state.models

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
+from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_rwkvseg.engine.card import ModelCard
-from napari_rwkvseg.widgets.style import GAP, muted
+from napari_rwkvseg.widgets.style import form, muted
 
 
 class ModelCardView(QWidget):
@@ -14,42 +14,30 @@ class ModelCardView(QWidget):
 
     def __init__(self, card: ModelCard | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._rows = QFormLayout(self)
-        self._rows.setContentsMargins(0, 0, 0, 0)
-        self._rows.setVerticalSpacing(GAP)
-        self._rows.setHorizontalSpacing(10)
-        self._rows.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
-        self._rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self._rows = form(self)
         self.show_card(card)
 
     def show_card(self, card: ModelCard | None) -> None:
         """Show another card; nothing for None."""
-        while self._rows.rowCount():
-            self._rows.removeRow(0)
-        for name, text in [] if card is None else card_rows(card):
-            value = QLabel(text)
-            value.setWordWrap(True)
+        while (item := self._rows.takeAt(0)) is not None:
+            item.widget().deleteLater()
+        for row, (name, text) in enumerate([] if card is None else card_rows(card)):
+            value = muted(text)
+            value.setObjectName("value")
             value.setTextFormat(Qt.TextFormat.PlainText)  # cards are written by anyone
-            value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            key = muted(name)
-            key.setWordWrap(False)
-            key.setMinimumWidth(key.sizeHint().width())
-            self._rows.addRow(key, value)
-
-
-def headline(card: ModelCard) -> str:
-    """Return the line below the model's name: what it reads and how well it did."""
-    parts = [card.modality, score(card)]
-    return " · ".join(part for part in parts if part)
+            key = QLabel(name)
+            key.setObjectName("muted")
+            self._rows.addWidget(key, row, 0, Qt.AlignmentFlag.AlignTop)
+            self._rows.addWidget(value, row, 1)
 
 
 def score(card: ModelCard) -> str:
-    """Return like "Dice 0.92 on 87 images"; empty if never measured."""
+    """Return like "Dice 0.92 (n = 87)"; empty if never measured."""
     if "dice_mean" not in card.metrics:
         return ""
     text = f"Dice {card.metrics['dice_mean']:.2f}"
     if "n" in card.metrics:
-        text += f" on {card.metrics['n']:.0f} images"
+        text += f" (n = {card.metrics['n']:.0f})"
     return text
 
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+from napari_rwkvseg.engine.objects import MaskOptions
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QButtonGroup, QCheckBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QSpinBox, QWidget
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QSpinBox,
+    QWidget,
+)
 from superqt import QLabeledDoubleSlider
 
 from napari_rwkvseg.adapters.from_layers import pixel_size
-from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.widgets.listen import listen
 from napari_rwkvseg.widgets.style import form, muted, name_row
 from napari_rwkvseg.workflow import Extras, Workflow
@@ -51,7 +61,7 @@ class ResultBox(QWidget):
 
     def _set_up(self) -> None:
         self.threshold.setRange(0.01, 0.99)
-        self.threshold.setSingleStep(0.01)
+        self.threshold.setSingleStep(0.01)  # type: ignore[arg-type]  # typed for whole steps
         self.threshold.setDecimals(2)
         self.threshold.setToolTip(
             "How sure the model must be. Lower finds more; works at once, without a new run."
@@ -100,12 +110,13 @@ class ResultBox(QWidget):
             self.physical.hide()
             return
         size, unit = pixel_size(state.reading.image)
-        text = "" if unit == "px" else f"= {state.options.min_size * size:.3g} {unit}"
+        smallest = state.options.min_size * size
+        text = f"= {smallest:.3g} {unit}" if smallest and unit != "px" else ""
         self.physical.setText(text)
         self.physical.setVisible(bool(text))
 
-    def _change(self, **changes: object) -> None:
-        self._workflow.set_options(replace(self._workflow.state.options, **changes))  # type: ignore[arg-type]
+    def _change(self, **changes: Any) -> None:
+        self._workflow.set_options(replace(self._workflow.state.options, **changes))
 
     def _change_extras(self) -> None:
         self._workflow.set_extras(

@@ -52,7 +52,9 @@ class RunBox(QWidget):
         self.button.setToolTip(
             "Stop the run; layers stay as they are" if state.running else "Run the model"
         )
-        self.button.setEnabled(state.running or (state.image is not None and state.card is not None))
+        self.button.setEnabled(
+            state.running or (state.image is not None and state.card is not None)
+        )
         self.button.setProperty("running", state.running)
         self.button.style().polish(self.button)
         self.bar.setVisible(state.running)

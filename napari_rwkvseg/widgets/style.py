@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QComboBox, QFrame, QGridLayout, QHBoxLayout, QLabel, 
 MARGIN = 10  # px around a tab
 GAP = 6  # px between rows
 SECTION = 12  # px above a new section
-LABEL_WIDTH = 74  # px of the column of row names
+LABEL_WIDTH = 80  # px of the column of row names
 DOCK_WIDTH = 280  # px, the narrowest supported
 
 
@@ -25,17 +25,22 @@ def dock_stylesheet(theme_id: str) -> str:
     """
     theme = get_theme(theme_id)
     text, muted = theme.text.as_hex(), mixed(theme.text, theme.background, 0.35)
-    accent = "#2f7fd3" if _is_dark(theme.background) else "#1f6fc4"
+    dark = _is_dark(theme.background)
+    accent = theme.current.as_hex()
+    on_accent = "white" if _is_dark(theme.current) else text
+    link = "#7aa7ff" if dark else "#1f5fc4"
+    stripe = mixed(theme.background, theme.foreground, 0.45)
     tones = {"error": "#e5484d", "note": "#d9902f", "done": "#3aa76d", "hint": muted}
     messages = "".join(
         f'#message[tone="{tone}"] {{ border-left: 3px solid {color}; }}'
         for tone, color in tones.items()
     )
     return f"""
+    QLabel, QCheckBox {{ padding: 0; margin: 0; }}
     #muted {{ color: {muted}; }}
     #section {{ color: {text}; font-weight: 600; }}
     #rule {{ background: {mixed(theme.text, theme.background, 0.8)}; border: none; }}
-    #primary {{ background: {accent}; color: white; font-weight: 600; padding: 7px;
+    #primary {{ background: {accent}; color: {on_accent}; font-weight: 600; padding: 7px;
                border-radius: 4px; border: none; }}
     #primary:hover {{ background: {mixed_hex(accent, "#ffffff", 0.12)}; }}
     #primary:pressed {{ background: {mixed_hex(accent, "#000000", 0.15)}; }}
@@ -44,10 +49,18 @@ def dock_stylesheet(theme_id: str) -> str:
     #primary[running="true"]:hover {{ background: {theme.highlight.as_hex()}; }}
     #choice {{ padding: 5px 2px; border-radius: 4px; }}
     #choice:checked {{ background: {theme.current.as_hex()}; color: {text}; font-weight: 600; }}
-    #link {{ background: transparent; border: none; color: {accent}; padding: 0; }}
+    #link {{ background: transparent; border: none; color: {link}; padding: 0; }}
     #link:hover {{ text-decoration: underline; background: transparent; }}
     #bar {{ background: {theme.foreground.as_hex()}; border: none; border-radius: 3px; }}
     #bar::chunk {{ background: {accent}; border-radius: 3px; }}
+    #results, QListWidget {{ background: {theme.background.as_hex()}; border: none;
+        alternate-background-color: {stripe}; selection-background-color: {accent};
+        selection-color: {on_accent}; }}
+    QListWidget::item {{ padding: 4px 6px; border: none; }}
+    QListWidget::item:selected, #results::item:selected {{ background: {accent};
+        color: {on_accent}; }}
+    #results QHeaderView::section {{ background: {theme.background.as_hex()}; color: {muted};
+        border: none; padding: 3px 6px; }}
     #message {{ color: {text}; padding: 2px 0 2px 8px; border: none; }}
     {messages}
     """

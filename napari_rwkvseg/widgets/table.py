@@ -5,10 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QHeaderView, QLabel, QPushButton, QTableView, QVBoxLayout, QWidget
-
 from napari_rwkvseg.engine.measure import Table
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
 from napari_rwkvseg.widgets.jump import jump_to
 from napari_rwkvseg.widgets.listen import listen
 from napari_rwkvseg.widgets.style import GAP
@@ -51,6 +60,10 @@ class TableModel(QAbstractTableModel):
         """Return a column's name with its unit."""
         if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
             return self.table.columns[section]
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            numeric = self.table.rows and not isinstance(self.table.rows[0][section], str)
+            side = Qt.AlignmentFlag.AlignRight if numeric else Qt.AlignmentFlag.AlignLeft
+            return int(side | Qt.AlignmentFlag.AlignVCenter)
         return None
 
 
@@ -66,6 +79,7 @@ class ResultTable(QWidget):
         self.export = QPushButton("Export CSV…")
         self.export.setToolTip("Save the table with units as comma-separated values")
         self.view = QTableView()
+        self.view.setObjectName("results")
         self._sorted = QSortFilterProxyModel(self)
         self._set_up()
 

@@ -93,7 +93,7 @@ class Reading:
     axes : str or None
         What was chosen.
     channel : int or None
-        Which channel is read; None for all.
+        Which of several channels is read; None for grey and RGB images.
     """
 
     image: ImageData | None = None

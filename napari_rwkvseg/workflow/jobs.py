@@ -9,21 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from napari_rwkvseg.engine.measure import Table, measure
+from napari_rwkvseg.engine.objects import MaskOptions, make_mask
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.image import ImageData
-from napari_rwkvseg.engine.measure import Table, measure
-from napari_rwkvseg.engine.objects import MaskOptions, make_mask
+from napari_rwkvseg.engine.prediction import Prediction, PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.workflow.choices import Compute, Extras
-
-if TYPE_CHECKING:
-    from napari_rwkvseg.engine.predict import Prediction
 
 Region = tuple[slice, ...]
 MEASURED_INTENSITY_LIMIT = 1 << 27  # pixels; beyond, the mean intensity is left out (0.5 GB)
@@ -120,7 +118,7 @@ def segment(request: Request, token: CancelToken) -> Job[Outcome]:
         With a sentence for the person at the screen.
     """
     yield Progress(0, 0, "Loading the model")
-    from napari_rwkvseg.engine.predict import PredictOptions, predict  # imports torch
+    from napari_rwkvseg.engine.predict import predict  # imports torch
 
     model = request.load()
     token.raise_if_cancelled()

@@ -34,7 +34,7 @@ def region_of(
     """
     if choice is Region.WHOLE:
         return None
-    point = layer.world_to_data(viewer.dims.point)  # type: ignore[attr-defined]
+    point = layer.world_to_data(viewer.dims.point)
     lead = [
         _single(point[_layer_axis(image, letter)], size)
         for letter, size in zip(image.lead_axes, image.lead_shape, strict=True)
@@ -67,8 +67,9 @@ def _visible(layer: LayerLike, image: ImageData) -> list[slice]:
 
 def full_resolution_corners(layer: LayerLike) -> NDArray[np.int_]:
     """Return the first and last visible index per axis, shape (2, ndim), at full resolution."""
-    corners = np.asarray(layer.corner_pixels)  # type: ignore[attr-defined]
+    corners: NDArray[np.int_] = np.asarray(layer.corner_pixels)
     if not getattr(layer, "multiscale", False):
         return corners
     factors = np.asarray(layer.downsample_factors)[layer.data_level]  # type: ignore[attr-defined]
-    return np.ceil(corners * factors).astype(int)
+    scaled: NDArray[np.int_] = np.ceil(corners * factors).astype(int)
+    return scaled

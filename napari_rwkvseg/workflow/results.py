@@ -6,13 +6,12 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+from napari_rwkvseg.engine.objects import MaskOptions
 from numpy.typing import NDArray
 
 from napari_rwkvseg.adapters.from_layers import LayerLike
 from napari_rwkvseg.adapters.to_layers import Geometry, class_features, object_features
 from napari_rwkvseg.engine.image import ImageData
-from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job
 from napari_rwkvseg.workflow.choices import Message, Tone
 from napari_rwkvseg.workflow.jobs import Mask, Measured, Outcome, measure_mask, refine
@@ -127,7 +126,7 @@ class Results:
         link = self._place(layer, geometry, outcome, link, notes)
         run = Run(uid, image, geometry, outcome, link, outcome.mask.options)
         self._runs[uid] = run
-        self._announce(run, notes)
+        self._announce(notes)
 
     # ------------------------------------------------------------------- placing
     def _place(
@@ -165,9 +164,10 @@ class Results:
             on_filled=self._measuring.request,
         )
 
-    def _announce(self, run: Run, notes: list[str]) -> None:
-        sentence = ". ".join(note.rstrip(".") for note in notes)
-        self._state.message = Message(f"{sentence}." if sentence else "", Tone.NOTE)
+    def _announce(self, notes: list[str]) -> None:
+        if notes:
+            sentences = ". ".join(note.rstrip(".") for note in notes)
+            self._state.message = Message(f"{sentences}.", Tone.NOTE)
         self._measuring.request()
 
     # ------------------------------------------------------------------ refining
@@ -184,7 +184,8 @@ class Results:
             self._state.message = Message(result.error, Tone.ERROR)
         if result.value is None:
             return
-        run, mask = result.value
+        run: Run = result.value[0]
+        mask: Mask = result.value[1]
         layer = find_layer(self._viewer, run.uid)
         if layer is None or self._runs.get(run.uid) is not run:
             return
@@ -192,7 +193,7 @@ class Results:
         outcome = Outcome(run.outcome.prediction, mask)
         run.options = mask.options
         run.link = self._place(layer, run.geometry, outcome, run.link, notes)
-        self._announce(run, notes)
+        self._announce(notes)
 
     # ----------------------------------------------------------------- measuring
     def _measure_job(self, token: CancelToken) -> Job[Any] | None:
@@ -207,11 +208,11 @@ class Results:
     def _measured(self, result: JobResult) -> None:
         if result.value is None:
             return
-        run, measured = result.value
-        run.measured = measured
+        run: Run = result.value[0]
+        run.measured = result.value[1]
         self._name_labels(run)
         if run is self.run:
-            self._state.measured = measured
+            self._state.measured = run.measured
 
     def _name_labels(self, run: Run) -> None:
         """Let the status bar name what the pointer is on."""

@@ -46,7 +46,7 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class Lanes:
-    """The three kinds of work that go on beside each other.
+    """The kinds of work that go on beside each other.
 
     Attributes
     ----------
@@ -56,15 +56,18 @@ class Lanes:
         A new mask from stored probabilities, the latest wish wins.
     measure : Runner
         The table.
+    store : Runner
+        Checks model files.
     """
 
     segment: Runner
     refine: Runner
     measure: Runner
+    store: Runner
 
     def cancel(self) -> None:
         """Stop everything."""
-        for runner in (self.segment, self.refine, self.measure):
+        for runner in (self.segment, self.refine, self.measure, self.store):
             runner.cancel()
 
 

@@ -32,12 +32,13 @@ class Selection:
         self._viewer = viewer
         self._state = state
         self._axes: dict[Hashable, str] = {}
-        self._channels: dict[Hashable, int | None] = {}
+        self._channels: dict[Hashable, int] = {}
         self._watched: LayerLike | None = None
         events = viewer.layers.events
         for event in (events.inserted, events.removed, events.reordered, events.renamed):
             event.connect(self._layers_changed)
         viewer.layers.selection.events.active.connect(self._active_changed)
+        self.read()
         self._layers_changed()
         self._active_changed()
 
@@ -54,8 +55,8 @@ class Selection:
             self._axes[self._state.image.unique_id] = axes
             self.read()
 
-    def choose_channel(self, channel: int | None) -> None:
-        """Remember which channel of the chosen image to read; None for all."""
+    def choose_channel(self, channel: int) -> None:
+        """Remember which channel of the chosen image to read."""
         if self._state.image is not None:
             self._channels[self._state.image.unique_id] = channel
             self.read()
@@ -83,11 +84,10 @@ class Selection:
         )
 
     def _channel(self, uid: Hashable, image: ImageData) -> int | None:
-        """Return the chosen channel; by default the first, or all three of three."""
+        """Return the chosen channel of several, at first the first; None for grey and RGB."""
         if image.is_rgb or image.n_channels == 1:
             return None
-        chosen = self._channels.get(uid, None if image.n_channels == 3 else 0)
-        return None if chosen is None else min(chosen, image.n_channels - 1)
+        return min(self._channels.get(uid, 0), image.n_channels - 1)
 
     def _layers_changed(self, event: object = None) -> None:
         images = tuple(layer for layer in self._viewer.layers if is_candidate(layer))

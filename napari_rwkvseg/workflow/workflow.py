@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
+
+from napari_rwkvseg.engine.objects import MaskOptions
 
 from napari_rwkvseg.adapters.from_layers import LayerLike, full_resolution
 from napari_rwkvseg.adapters.to_layers import Geometry, geometry_of
 from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.image import ImageData
-from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.progress import CancelToken, Progress, TimeLeft
 from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.workflow.choices import Compute, Extras, Message, Region, RunProgress, Tone
@@ -22,20 +23,8 @@ from napari_rwkvseg.workflow.region import region_of
 from napari_rwkvseg.workflow.results import Results
 from napari_rwkvseg.workflow.runner import JobResult, Lanes
 from napari_rwkvseg.workflow.selection import Selection
+from napari_rwkvseg.workflow.shelf import ModelSource, Shelf
 from napari_rwkvseg.workflow.state import State
-
-
-class ModelSource(Protocol):
-    """Where models come from; the library in the store."""
-
-    def names(self) -> Sequence[str]:
-        """Return the names of all models."""
-
-    def card(self, name: str) -> ModelCard:
-        """Return a card without loading the weights."""
-
-    def load(self, name: str) -> Model:
-        """Return a model, ready to predict."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +73,7 @@ class Workflow:
         self.state = State()
         self.selection = Selection(viewer, self.state)
         self.results = Results(viewer, self.state, lanes, defer)
+        self.shelf = Shelf(library, self.state, lanes.store, self.reload_models)
         self._lanes = lanes
         self._compute = compute
         self._ticket: Ticket | None = None
@@ -254,4 +244,3 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
-
