@@ -14,12 +14,14 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_rwkvseg.engine.augment import Augmentation, draw_view
 from napari_rwkvseg.engine.dataset import Sample
 from napari_rwkvseg.engine.losses import segmentation_loss
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
+from napari_rwkvseg.engine.sampling import drawing_chances
 from napari_rwkvseg.engine.validate import Score, validate
 from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.network.config import SIZES, NetworkConfig
@@ -241,10 +243,11 @@ def train(
         raise ValueError("training needs at least one image to train on and one held out")
     token = token or CancelToken()
     trainer = Trainer(config, options, device)
+    chances = drawing_chances(samples)
     start = _resume(trainer, keeper)
     for step in range(start, options.steps):
         token.raise_if_cancelled()
-        loss = trainer.step(*draw_batch(samples, options, step), step)
+        loss = trainer.step(*draw_batch(samples, chances, options, step), step)
         metrics = [("loss", loss), ("learning_rate", learning_rate(step, options))]
         done = step + 1
         if done % options.validate_every == 0 or done == options.steps:
@@ -268,11 +271,11 @@ def _resume(trainer: Trainer, keeper: Keeper | None) -> int:
 
 
 def draw_batch(
-    samples: Sequence[Sample], options: TrainOptions, step: int
+    samples: Sequence[Sample], chances: NDArray[np.float64], options: TrainOptions, step: int
 ) -> tuple[Tensor, Tensor]:
     """Return the views (B, C, crop, crop) and truths (B, crop, crop) of a step."""
     rng = np.random.default_rng((options.seed, step))
-    chosen = [samples[int(i)] for i in rng.integers(len(samples), size=options.batch)]
+    chosen = [samples[int(i)] for i in rng.choice(len(samples), options.batch, p=chances)]
     views = [draw_view(sample, options.crop, options.augmentation, rng) for sample in chosen]
     return torch.stack([view for view, _ in views]), torch.stack([truth for _, truth in views])
 

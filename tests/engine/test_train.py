@@ -45,6 +45,7 @@ def blobs(seed: int) -> Sample:
 
 
 SAMPLES = [blobs(seed) for seed in range(4)]
+EVEN = np.full(4, 0.25)
 
 
 @dataclass
@@ -114,7 +115,7 @@ def test_the_best_validated_average_is_returned_not_the_last() -> None:
     assert trainer.note_score(0.9)
     best = weights(trainer.best_network())
     for step in range(3):
-        trainer.step(*draw_batch(SAMPLES, OPTIONS, step), step)
+        trainer.step(*draw_batch(SAMPLES, EVEN, OPTIONS, step), step)
     assert not trainer.note_score(0.8)
     assert_same(weights(trainer.best_network()), best)
     assert trainer.note_score(0.95)
@@ -131,7 +132,7 @@ def test_progress_reports_loss_each_step_and_scores_at_validations() -> None:
 def test_non_finite_steps_leave_the_weights_alone_and_three_end_the_run() -> None:
     trainer = Trainer(CONFIG, OPTIONS, CPU)
     before = {name: p.detach().clone() for name, p in trainer.network.named_parameters()}
-    images, truths = draw_batch(SAMPLES, OPTIONS, 0)
+    images, truths = draw_batch(SAMPLES, EVEN, OPTIONS, 0)
     broken = torch.full_like(images, math.nan)
     assert math.isnan(trainer.step(broken, truths, 0))
     trainer.step(broken, truths, 1)
@@ -164,12 +165,21 @@ def test_norms_biases_and_decays_do_not_decay() -> None:
 
 
 def test_views_of_a_step_do_not_depend_on_the_steps_before() -> None:
-    first = draw_batch(SAMPLES, OPTIONS, 5)
-    draw_batch(SAMPLES, OPTIONS, 6)
-    again = draw_batch(SAMPLES, OPTIONS, 5)
+    first = draw_batch(SAMPLES, EVEN, OPTIONS, 5)
+    draw_batch(SAMPLES, EVEN, OPTIONS, 6)
+    again = draw_batch(SAMPLES, EVEN, OPTIONS, 5)
     assert torch.equal(first[0], again[0])
     assert torch.equal(first[1], again[1])
-    assert not torch.equal(first[0], draw_batch(SAMPLES, OPTIONS, 6)[0])
+    assert not torch.equal(first[0], draw_batch(SAMPLES, EVEN, OPTIONS, 6)[0])
+
+
+def test_samples_are_drawn_by_their_chances() -> None:
+    only = np.array([0, 0, 1.0, 0])
+    plain = replace(OPTIONS, batch=5, augmentation=Augmentation(scale=1, free_rotation=0))
+    truths = draw_batch(SAMPLES, only, plain, 0)[1]
+    alone = draw_batch([SAMPLES[2]], np.ones(1), plain, 0)[1]
+    assert truths.sum() > 0
+    assert abs(int(truths.sum()) - int(alone.sum())) < truths.numel() / 4
 
 
 @pytest.mark.parametrize(
