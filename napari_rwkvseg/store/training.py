@@ -1,0 +1,200 @@
+"""From a data folder to a model file: what the `train` command runs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from napari_rwkvseg.engine.card import Model, ModelCard
+from napari_rwkvseg.engine.dataset import Record, Sample, read_index
+from napari_rwkvseg.engine.device import choose_device, limit_threads
+from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
+from napari_rwkvseg.engine.train import TrainOptions, train
+from napari_rwkvseg.engine.validate import Score
+from napari_rwkvseg.network.config import SIZES
+from napari_rwkvseg.store.checkpoint import Checkpoint
+from napari_rwkvseg.store.dataset import read_samples
+from napari_rwkvseg.store.formats import read_image
+from napari_rwkvseg.store.model_file import write_model
+
+T = TypeVar("T")
+LOG_COLUMNS = ("step", "loss", "learning_rate", "val_dice", "val_iou")
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What to train on, what to call it, where to put it.
+
+    Attributes
+    ----------
+    data : Path
+        Folder with ``index.csv``; its parts "train" and "val" are used.
+    out : Path
+        The model file. Beside it lie the log (``.csv``) and, while the run lasts, its checkpoint.
+    card : ModelCard
+        Name, classes and provenance; what the run finds out is filled in.
+    options : TrainOptions
+        How to train.
+    device : str
+        "auto", "cpu", "cuda" …
+    threads : int, optional
+        Processor threads; by default all cores but one.
+    resume : bool
+        Go on from the checkpoint of a run with equal options, if there is one.
+    """
+
+    data: Path
+    out: Path
+    card: ModelCard
+    options: TrainOptions = field(default_factory=TrainOptions)
+    device: str = "auto"
+    threads: int | None = None
+    resume: bool = False
+
+    @property
+    def log(self) -> Path:
+        """Losses and scores, one line per step."""
+        return self.out.with_suffix(".csv")
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the state of the run is kept."""
+        return self.out.with_suffix(".checkpoint")
+
+    def command(self) -> str:
+        """Return the command that repeats the run, without paths of this machine."""
+        options = self.options
+        return (
+            f"napari-rwkvseg train --data {self.data.name} --out {self.out.name} "
+            f"--size {options.size} --steps {options.steps} --crop {options.crop} "
+            f"--batch {options.batch} --seed {options.seed}"
+        )
+
+
+def train_model(run: TrainingRun, token: CancelToken | None = None) -> Job[Model]:
+    """Read the data, train, and write the best model with its card.
+
+    Parameters
+    ----------
+    run : TrainingRun
+        What to do.
+    token : CancelToken, optional
+        Polled at every image and step. What was reached stays in the checkpoint.
+
+    Yields
+    ------
+    Progress
+        Of reading, then of training, with its metrics.
+
+    Returns
+    -------
+    Model
+        As written to ``run.out``.
+
+    Raises
+    ------
+    RwkvSegError
+        If data cannot be read, training diverges, or the model cannot be written.
+    """
+    token = token or CancelToken()
+    previous = limit_threads(run.threads)
+    try:
+        records = read_index(run.data, "train")
+        channels = yield from _count_channels(records, token)
+        classes = 1 + len(run.card.class_names)
+        samples = yield from read_samples(records, channels, run.card.percentiles, classes)
+        held_out = yield from read_samples(
+            read_index(run.data, "val"), channels, run.card.percentiles, classes
+        )
+        model = yield from _train(run, samples, held_out, channels, token)
+    finally:
+        limit_threads(previous)
+    write_model(run.out, model, half=True)
+    run.checkpoint.unlink(missing_ok=True)
+    return model
+
+
+def _count_channels(records: Sequence[Record], token: CancelToken) -> Job[int]:
+    """Return 3 if any image has colours, else 1."""
+    for done, record in enumerate(records, start=1):
+        token.raise_if_cancelled()
+        yield Progress(done, len(records), f"Looking at {record.name}")
+        if read_image(record.image).is_rgb:
+            return 3
+    return 1
+
+
+def _train(
+    run: TrainingRun,
+    samples: Sequence[Sample],
+    held_out: Sequence[Sample],
+    channels: int,
+    token: CancelToken,
+) -> Job[Model]:
+    config = SIZES[run.options.size](channels, 1 + len(run.card.class_names))
+    device, _ = choose_device(run.device)
+    keeper = Checkpoint(run.checkpoint, json.dumps(asdict(run.options), sort_keys=True))
+    if not run.resume:
+        run.checkpoint.unlink(missing_ok=True)
+        run.log.unlink(missing_ok=True)
+    job = train(samples, held_out, config, run.options, device, keeper, token)
+    network, score = yield from _logged(job, run.log)
+    return Model(network.cpu(), _filled_card(run, score))
+
+
+def _logged(job: Job[T], path: Path) -> Job[T]:
+    """Pass a training job on and write its metrics to a CSV file, one line per step."""
+    log: _Log | None = None
+    while True:
+        try:
+            event = next(job)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        log = log or _Log(path, first_step=event.done)
+        log.write(event)
+        yield event
+
+
+class _Log:
+    """Losses and scores of a run; goes on where an interrupted run has to begin again.
+
+    Parameters
+    ----------
+    path : Path
+        CSV file, appended to.
+    first_step : int
+        Lines of this step and later ones were written after the checkpoint: they are dropped.
+    """
+
+    def __init__(self, path: Path, first_step: int) -> None:
+        self._path = path
+        with path.open("a+", newline="", encoding="utf-8") as file:
+            file.seek(0)
+            kept = [line for line in csv.DictReader(file) if int(line["step"]) < first_step]
+        with path.open("w", newline="", encoding="utf-8") as file:
+            lines = csv.DictWriter(file, LOG_COLUMNS)
+            lines.writeheader()
+            lines.writerows(kept)
+
+    def write(self, event: Progress) -> None:
+        """Add the line of a step."""
+        with self._path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, LOG_COLUMNS).writerow({"step": event.done, **dict(event.metrics)})
+
+
+def _filled_card(run: TrainingRun, score: Score) -> ModelCard:
+    return replace(
+        run.card,
+        size=run.options.size,
+        data=run.card.data or run.data.name,
+        command=run.command(),
+        seed=run.options.seed,
+        steps=run.options.steps,
+        metrics={"dice_mean": score.dice_mean, "iou_mean": score.iou_mean, "n": score.n},
+        created=datetime.now(UTC).date().isoformat(),
+    )

@@ -1,0 +1,132 @@
+"""From a data folder to a model file: read, train, write, log, resume."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage.io import imsave
+
+from napari_rwkvseg.engine.card import ModelCard
+from napari_rwkvseg.engine.dataset import DatasetError, read_index
+from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Progress, finish
+from napari_rwkvseg.engine.train import TrainOptions
+from napari_rwkvseg.network.config import SIZES, NetworkConfig, tiny
+from napari_rwkvseg.store.dataset import read_pair, read_samples
+from napari_rwkvseg.store.model_file import read_model
+from napari_rwkvseg.store.training import TrainingRun, train_model
+
+OPTIONS = TrainOptions(size="tiny", steps=4, batch=2, crop=32, validate_every=2, warmup=1)
+CARD = ModelCard(name="discs", title="Discs", modality="drawn", class_names=("disc",))
+
+
+def write_data(folder: Path, colour: bool = False, size: int = 40) -> Path:
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    lines = ["name,image,mask,split"]
+    for number, split in enumerate(("train", "train", "val")):
+        rows, columns = np.mgrid[:size, :size]
+        labels = ((rows - 20) ** 2 + (columns - 15 - number) ** 2 < 60).astype(np.uint8) * 3
+        image = (labels * 60 + 20).astype(np.uint8)
+        if colour:
+            image = np.stack([image, image // 2, image // 3], axis=-1)
+        imsave(folder / f"images/{number}.png", image, check_contrast=False)
+        imsave(folder / f"masks/{number}.png", labels, check_contrast=False)
+        lines.append(f"d{number},images/{number}.png,masks/{number}.png,{split}")
+    (folder / "index.csv").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _small_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def small(in_channels: int = 3, n_classes: int = 2) -> NetworkConfig:
+        return replace(tiny(in_channels, n_classes), widths=(8,) * 4, depths=(1,) * 4)
+
+    monkeypatch.setitem(SIZES, "tiny", small)
+
+
+def training_run(tmp_path: Path, **changes: object) -> TrainingRun:
+    data = write_data(tmp_path / "discs")
+    run = TrainingRun(data, tmp_path / "discs.safetensors", CARD, OPTIONS, "cpu", threads=1)
+    return replace(run, **changes)  # type: ignore[arg-type]
+
+
+def log_of(run: TrainingRun) -> list[dict[str, str]]:
+    with run.log.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_leaves_a_model_with_its_card_and_a_log(tmp_path: Path) -> None:
+    run = training_run(tmp_path)
+    finish(train_model(run))
+    card = read_model(run.out).card
+    assert card.command == (
+        "napari-rwkvseg train --data discs --out discs.safetensors "
+        "--size tiny --steps 4 --crop 32 --batch 2 --seed 0"
+    )
+    assert (card.size, card.steps, card.data, card.metrics["n"]) == ("tiny", 4, "discs", 1)
+    assert [line["step"] for line in log_of(run)] == ["1", "2", "3", "4"]
+    assert [bool(line["val_dice"]) for line in log_of(run)] == [False, True, False, True]
+    assert not run.checkpoint.exists()
+    assert str(tmp_path) not in card.command
+
+
+def test_a_stopped_run_resumes_to_the_same_model_and_the_same_log(tmp_path: Path) -> None:
+    whole = training_run(tmp_path / "whole")
+    expected = finish(train_model(whole)).network.state_dict()
+
+    run = training_run(tmp_path / "stopped")
+    token = CancelToken()
+
+    def stop_at_step_3(event: Progress) -> None:
+        if event.message == "Training" and event.done == 3:
+            token.cancel()
+
+    with pytest.raises(Cancelled):
+        finish(train_model(run, token), stop_at_step_3)
+    assert run.checkpoint.exists()
+    resumed = finish(train_model(replace(run, resume=True))).network.state_dict()
+    assert all(np.array_equal(resumed[name], expected[name]) for name in expected)
+    assert log_of(run) == log_of(whole)
+
+
+def test_without_resume_a_run_starts_anew(tmp_path: Path) -> None:
+    run = training_run(tmp_path)
+    run.checkpoint.write_bytes(b"left by another run")
+    finish(train_model(run))
+    assert len(log_of(run)) == 4
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(False, 1), (True, 3)])
+def test_the_network_reads_as_many_channels_as_the_images_have(
+    tmp_path: Path, colour: bool, channels: int
+) -> None:
+    data = write_data(tmp_path / "coloured", colour=colour)
+    model = finish(train_model(replace(training_run(tmp_path), data=data)))
+    assert model.network.config.in_channels == channels
+
+
+def test_samples_are_normalised_and_instances_become_one_class(tmp_path: Path) -> None:
+    records = read_index(write_data(tmp_path / "d"), "train")
+    samples = finish(read_samples(records, channels=3, percentiles=(0, 100)))
+    assert [sample.name for sample in samples] == ["d0", "d1"]
+    assert samples[0].image.shape == (40, 40, 3)
+    assert samples[0].image.dtype == np.float16
+    assert (samples[0].image.min(), samples[0].image.max()) == (0, 1)
+    assert np.unique(samples[0].truth).tolist() == [0, 1]
+
+
+def test_a_label_without_a_class_name_is_refused(tmp_path: Path) -> None:
+    records = read_index(write_data(tmp_path / "d"), "train")
+    with pytest.raises(DatasetError, match="label 3 in the mask, but 2 classes are named"):
+        finish(read_samples(records, channels=1, percentiles=(0, 100), n_classes=3))
+
+
+def test_a_mask_of_another_shape_is_refused(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "d")
+    imsave(data / "masks/0.png", np.zeros((30, 40), np.uint8), check_contrast=False)
+    with pytest.raises(DatasetError, match=r"mask has shape \(30, 40\), the image \(40, 40\)"):
+        read_pair(read_index(data, "train")[0])
