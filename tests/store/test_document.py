@@ -138,6 +138,12 @@ def test_deep_nesting_in_a_network_is_refused():
     assert "schedule" in refuse(changed).reason
 
 
+def test_the_largest_numbers_are_allowed():
+    changed = values()
+    changed["config"]["stem_width"], changed["config"]["attention_side"] = 4096, 0
+    assert read_document(json.dumps(changed)).config.stem_width == 4096
+
+
 def test_64_blocks_are_allowed():
     changed = values()
     changed["config"]["depths"] = [16] * 4
