@@ -1,0 +1,192 @@
+"""From probabilities to labels: threshold, holes, smallest object, classes or separate objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_rwkvseg.engine.progress import CancelToken
+from napari_rwkvseg.engine.separate import separate
+
+MAX_CLASSES = 255  # a class mask is uint8
+
+
+@dataclass(frozen=True)
+class MaskOptions:
+    """How probabilities become labels; cheap enough to follow a slider.
+
+    Attributes
+    ----------
+    separate : bool
+        Whether each object gets a label of its own; otherwise labels are classes.
+    threshold : float
+        Probability of the foreground from which on a pixel belongs to it, 0 to 1.
+    min_size : int
+        Smallest object kept, in pixels (voxels in a stack); 0 keeps all.
+    fill_holes : bool
+        Whether background enclosed in a plane becomes foreground.
+    seed_distance : float
+        Smallest distance between the middles of touching objects, in pixels; 0 derives it from
+        the size of the objects.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    separate: bool = False
+    threshold: float = 0.5
+    min_size: int = 0
+    fill_holes: bool = False
+    seed_distance: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold must be 0 to 1, got {self.threshold}")
+        for name in ("min_size", "seed_distance"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+
+
+def make_mask(
+    probability: NDArray[np.floating],
+    options: MaskOptions,
+    stacked: bool = False,
+    token: CancelToken | None = None,
+    spacing: Sequence[float] = (),
+) -> NDArray[np.uint8] | NDArray[np.int32]:
+    """Turn probabilities into labels.
+
+    Parameters
+    ----------
+    probability : ndarray, float, shape (K, *lead, H, W)
+        Of the K foreground classes, 0 to 1.
+    options : MaskOptions
+        How.
+    stacked : bool
+        Whether the last lead axis holds slices: objects then continue from slice to slice. Along
+        all other lead axes (frames, samples) each entry stands alone.
+    token : CancelToken, optional
+        Polled at every stack or plane.
+    spacing : sequence of float
+        Steps along the axes of a plane or stack, in one unit; equal if left out.
+
+    Returns
+    -------
+    ndarray, shape (*lead, H, W)
+        uint8: 0 background, 1 to K the classes. Or, with `separate`, int32: 1 to N the objects,
+        numbered through frames and classes.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together.
+    Cancelled
+        If the token asks to stop.
+    """
+    ndim = 3 if stacked else 2
+    if not 1 <= len(probability) <= MAX_CLASSES or probability.ndim <= ndim:
+        raise ValueError(f"probability needs shape (K, *lead, H, W), got {probability.shape}")
+    steps = tuple(spacing) or (1.0,) * ndim
+    if len(steps) != ndim:
+        raise ValueError(f"spacing needs {ndim} steps, got {len(steps)}")
+    shape = probability.shape[1:]
+    labels = np.zeros(shape, np.int32 if options.separate else np.uint8)
+    last = 0
+    for index in np.ndindex(shape[: len(shape) - ndim]):
+        if token is not None:
+            token.raise_if_cancelled()
+        part = probability[(slice(None), *index)]  # (K, [D,] H, W)
+        classes = _classes(part, options)
+        if options.separate:
+            labels[index], last = _objects(classes, part, options, steps, last)
+        else:
+            labels[index] = classes
+    return labels
+
+
+def _classes(part: NDArray[np.floating], options: MaskOptions) -> NDArray[np.uint8]:
+    """Return the classes of one plane or stack, holes filled and small parts removed."""
+    classes = likeliest(part, options.threshold)
+    if options.fill_holes:
+        _fill_holes(classes)
+    if options.min_size > 1:
+        for k in range(1, len(part) + 1):
+            classes[_small_parts(classes == k, options.min_size)] = 0
+    return classes
+
+
+def likeliest(probability: NDArray[np.floating], threshold: float) -> NDArray[np.uint8]:
+    """Return the likeliest class where the foreground reaches a threshold, else 0.
+
+    Parameters
+    ----------
+    probability : ndarray, float, shape (K, ...)
+        Of the K foreground classes, 0 to 1.
+    threshold : float
+        0 to 1, compared with the sum over the classes.
+
+    Returns
+    -------
+    ndarray, uint8, shape (...)
+    """
+    if len(probability) == 1:
+        single = np.asarray(probability[0] >= probability.dtype.type(threshold))
+        return single.astype(np.uint8)
+    total = np.minimum(np.add.reduce(probability, axis=0, dtype=np.float32), 1)
+    found = total.astype(probability.dtype) >= probability.dtype.type(threshold)
+    return np.where(found, probability.argmax(axis=0) + 1, 0).astype(np.uint8)
+
+
+def _objects(
+    classes: NDArray[np.uint8],
+    part: NDArray[np.floating],
+    options: MaskOptions,
+    steps: tuple[float, ...],
+    last: int,
+) -> tuple[NDArray[np.int32], int]:
+    """Return the objects of one plane or stack, numbered after `last`, and the last number."""
+    labels = np.zeros(classes.shape, np.int32)
+    for k, probability in enumerate(part, start=1):
+        found = separate(classes == k, probability, steps, options.seed_distance, options.min_size)
+        inside = found > 0
+        labels[inside] = found[inside] + last
+        last += int(found.max(initial=0))
+    return labels, last
+
+
+def _small_parts(mask: NDArray[np.bool_], min_size: int) -> NDArray[np.bool_]:
+    """Return the connected parts of a mask that have fewer pixels than `min_size`."""
+    parts, _ = ndimage.label(mask)
+    small = np.bincount(parts.ravel()) < min_size
+    small[0] = False
+    inside: NDArray[np.bool_] = small[parts]
+    return inside
+
+
+def _fill_holes(classes: NDArray[np.uint8]) -> None:
+    """Give enclosed background the class of the nearest pixel that has one, plane by plane."""
+    for index in np.ndindex(classes.shape[:-2]):
+        plane = classes[index]  # (H, W)
+        holes = enclosed(plane > 0)
+        if holes.any():
+            nearest = ndimage.distance_transform_edt(
+                plane == 0, return_distances=False, return_indices=True
+            )
+            plane[holes] = plane[tuple(nearest[:, holes])]
+
+
+def enclosed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the background of a plane (H, W) that no path of edge neighbours leads out of."""
+    parts, n = ndimage.label(~mask)
+    inside = np.ones(n + 1, bool)
+    inside[0] = False
+    for border in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
+        inside[border] = False
+    holes: NDArray[np.bool_] = inside[parts]
+    return holes
