@@ -1,13 +1,17 @@
-"""A hook on the operator itself: what it was given and what it returned, call by call."""
+"""A small network that scans, and a hook on the operator: what it was given and returned."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.network import decoder, mixing
+from napari_rwkvseg.network.config import NetworkConfig, tiny
+from napari_rwkvseg.network.model import build_network
 from napari_rwkvseg.wkv import ScanPlan, bi_wkv
 
 
@@ -49,3 +53,17 @@ def visited(plan: ScanPlan, head: int) -> list[list[int]]:
             if owner >= 0 and token < plan.tokens:
                 found.setdefault(owner, []).append(token)
     return [found[owner] for owner in sorted(found)]
+
+
+def scanning_model(in_channels: int = 1, **changes: object) -> Model:
+    """Return a random network small enough for tests, whose gates read the image."""
+    config: NetworkConfig = replace(
+        tiny(in_channels), widths=(8, 8, 12, 16), depths=(1, 1, 1, 1), stem_width=8, **changes
+    )
+    torch.manual_seed(5)
+    network = build_network(config).eval()
+    for name, parameter in network.named_parameters():
+        if "score" in name:
+            nn.init.normal_(parameter)
+    card = ModelCard("random", "Random", "anything", ("cell",), percentiles=(0.0, 100.0))
+    return Model(network, card, sha256="1" * 64)
