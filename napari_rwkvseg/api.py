@@ -1,0 +1,176 @@
+"""The door for programs: load a model by name, arrays in, masks out; no Qt, no napari."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_rwkvseg.engine.card import Model, ModelCard
+from napari_rwkvseg.engine.image import ImageData, interpret
+from napari_rwkvseg.engine.objects import MaskOptions, make_mask
+from napari_rwkvseg.engine.prediction import Prediction, PredictOptions
+from napari_rwkvseg.engine.progress import CancelToken, Job, finish
+from napari_rwkvseg.store.library import Library
+
+COLOURS = (3, 4)  # samples of RGB and RGBA
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """What was found in an image.
+
+    Attributes
+    ----------
+    labels : ndarray, uint8 (classes) or int32 (objects), shape of the image without channels
+        0 is background.
+    prediction : Prediction
+        Probabilities and provenance.
+    """
+
+    labels: NDArray[Any]
+    prediction: Prediction
+
+
+class Segmenter:
+    """A model that is ready to segment.
+
+    Parameters
+    ----------
+    model : Model
+        Network and card.
+    options : PredictOptions
+        Tile, device, threads.
+    """
+
+    def __init__(self, model: Model, options: PredictOptions | None = None) -> None:
+        self.model = model
+        self.options = options or PredictOptions()
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model is for, where it comes from, how good it is."""
+        return self.model.card
+
+    def predict(
+        self,
+        image: Any,
+        *,
+        axes: str | None = None,
+        channel: int | None = None,
+        objects: bool | None = None,
+        threshold: float = 0.5,
+        min_size: int = 0,
+        fill_holes: bool = False,
+    ) -> NDArray[Any]:
+        """Segment an image.
+
+        Parameters
+        ----------
+        image : ndarray, dask array or ImageData
+            Any intensities. (H, W), (H, W, 3) or (H, W, 4) as RGB(A), or anything with `axes`.
+        axes : str, optional
+            One letter per axis: t time, z slice, n sample, c channel, s RGB, y, x.
+        channel : int, optional
+            Which channel to read, for images with a channel axis.
+        objects : bool, optional
+            Separate objects instead of classes; by default what the model's card says.
+        threshold : float
+            Probability from which on a pixel is foreground, 0 to 1.
+        min_size : int
+            Smallest object in pixels.
+        fill_holes : bool
+            Whether enclosed background becomes foreground.
+
+        Returns
+        -------
+        ndarray, uint8 or int32, shape of the image without channels
+            Classes 1 to K, or objects 1 to N; 0 is background.
+
+        Raises
+        ------
+        AmbiguousAxesError
+            If an axis could mean more than one thing.
+        BadImageError
+            If the image cannot be segmented.
+        """
+        data = self._image(image, axes, channel)
+        wanted = self.card.objects if objects is None else objects
+        return finish(self.job(data, MaskOptions(wanted, threshold, min_size, fill_holes))).labels
+
+    def probabilities(
+        self, image: Any, *, axes: str | None = None, channel: int | None = None
+    ) -> NDArray[np.float16]:
+        """Return the probability of each foreground class, shape (K, *image without channels).
+
+        Parameters are those of `predict`.
+        """
+        from napari_rwkvseg.engine.predict import predict
+
+        data = self._image(image, axes, channel)
+        return finish(predict(self.model, data, self.options)).probability
+
+    def job(
+        self, image: ImageData, options: MaskOptions, token: CancelToken | None = None
+    ) -> Job[Segmentation]:
+        """Segment as a generator of progress events, for programs that show progress.
+
+        Parameters
+        ----------
+        image : ImageData
+            What to segment.
+        options : MaskOptions
+            How probabilities become labels.
+        token : CancelToken, optional
+            Polled at every tile.
+        """
+        from napari_rwkvseg.engine.predict import predict  # imports torch: only when needed
+
+        prediction = yield from predict(self.model, image, self.options, token)
+        stacked = image.lead_axes.endswith("z")
+        spacing = image.spacing[-3:] if stacked else image.spacing[-2:]
+        labels = make_mask(prediction.probability, options, stacked, token, spacing)
+        return Segmentation(labels, prediction)
+
+    def _image(self, image: Any, axes: str | None, channel: int | None) -> ImageData:
+        data = image if isinstance(image, ImageData) else _interpret(image, axes)
+        return data if channel is None else data.select_channel(channel)
+
+
+def _interpret(array: Any, axes: str | None) -> ImageData:
+    shape = np.shape(array)
+    rgb = axes is None and len(shape) == 3 and shape[-1] in COLOURS
+    return interpret(array, name="image", rgb=rgb, axes=axes)
+
+
+def load_model(name: str | Path, options: PredictOptions | None = None) -> Segmenter:
+    """Load a model by its name in the library, or from a file.
+
+    Parameters
+    ----------
+    name : str or Path
+        For example ``"nuclei"``; see `list_models`.
+    options : PredictOptions, optional
+        Tile, device, threads.
+
+    Returns
+    -------
+    Segmenter
+
+    Raises
+    ------
+    ModelNotFoundError
+        If there is no such model; the message lists the valid names.
+    ModelFileError
+        If the file is damaged.
+    """
+    return Segmenter(Library().load(name), options)
+
+
+def list_models() -> tuple[ModelCard, ...]:
+    """Return the cards of all models, bundled ones first; needs no torch."""
+    library = Library()
+    return tuple(library.card(name) for name in library.names())

@@ -1,0 +1,51 @@
+"""What several commands share: where to compute, and a progress bar for people at a terminal."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from napari_rwkvseg.engine.prediction import PredictOptions
+from napari_rwkvseg.engine.progress import Job, Progress, finish
+
+T = TypeVar("T")
+Commands = argparse._SubParsersAction  # the only name argparse has for it
+
+
+def add_compute(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where and how to compute."""
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    parser.add_argument("--threads", type=int, metavar="N", help="default: all cores but one")
+
+
+def add_tile(parser: argparse.ArgumentParser) -> None:
+    """Add the side of a tile."""
+    parser.add_argument(
+        "--tile", type=int, default=512, metavar="PIXELS", help="side of a tile (default 512)"
+    )
+
+
+def predict_options(parsed: argparse.Namespace) -> PredictOptions:
+    """Return what the options of `add_compute` and `add_tile` say."""
+    overlap = min(PredictOptions.overlap, parsed.tile // 4)
+    return PredictOptions(
+        tile=parsed.tile, overlap=overlap, device=parsed.device, threads=parsed.threads
+    )
+
+
+def run_with_bar(job: Job[T], title: str) -> T:
+    """Run a job to its end; on a terminal a bar on standard error shows progress and time left."""
+    with tqdm(desc=title, unit="step", disable=not sys.stderr.isatty(), leave=False) as bar:
+        return finish(job, lambda event: _show(bar, event))
+
+
+def _show(bar: tqdm[None], event: Progress) -> None:
+    bar.total = event.total
+    if event.metrics:
+        bar.set_postfix({name: f"{value:.4g}" for name, value in event.metrics}, refresh=False)
+    if event.done < bar.n:  # another stage has begun
+        bar.reset(event.total)
+    bar.update(event.done - bar.n)

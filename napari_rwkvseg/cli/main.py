@@ -1,0 +1,71 @@
+"""Parse the command line, run the command, turn errors into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+import napari_rwkvseg
+from napari_rwkvseg.cli import demo, evaluate, models, segment, train
+from napari_rwkvseg.engine.card import RESEARCH_ONLY
+from napari_rwkvseg.errors import RwkvSegError
+
+COMMANDS = (segment, train, evaluate, models, demo)
+FAILED, INTERRUPTED = 1, 130
+VERBOSE = "more messages, and tracebacks"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default those of the process.
+
+    Returns
+    -------
+    int
+        0 done, 1 failed, 2 wrong use, 130 interrupted.
+    """
+    parsed = build_parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING)
+    try:
+        return int(parsed.run(parsed))
+    except KeyboardInterrupt:
+        return _say("Interrupted.", INTERRUPTED)
+    except (RwkvSegError, ValueError, OSError) as error:
+        if parsed.verbose:
+            raise
+        return _say(f"napari-rwkvseg: {error}", FAILED)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; imports no torch, so that ``--help`` is quick."""
+    parser = argparse.ArgumentParser(
+        prog="napari-rwkvseg",
+        description="Segment medical and microscopy images with a light Vision-RWKV network.",
+        epilog=RESEARCH_ONLY,
+    )
+    parser.add_argument("--version", action="version", version=napari_rwkvseg.__version__)
+    parser.add_argument("--verbose", action="store_true", help=VERBOSE)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_to(commands)
+    for command_parser in commands.choices.values():
+        command_parser.epilog = RESEARCH_ONLY
+        command_parser.add_argument(
+            "--verbose", action="store_true", default=argparse.SUPPRESS, help=VERBOSE
+        )
+    return parser
+
+
+def _say(sentence: str, code: int) -> int:
+    sys.stderr.write(sentence + "\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""`segment`: names, shapes and units of masks; what happens when something is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_rwkvseg.api import load_model
+from napari_rwkvseg.cli import main
+from napari_rwkvseg.cli.segment import plan_outputs
+from napari_rwkvseg.errors import RwkvSegError
+from napari_rwkvseg.store.formats import read_image
+from tests.cli.conftest import write_image
+
+Capture = pytest.CaptureFixture[str]
+
+
+def segment(*arguments: object) -> int:
+    return main(["segment", *map(str, arguments), "--threads", "1", "--device", "cpu"])
+
+
+def test_a_mask_has_the_shape_and_the_units_of_its_image(
+    tmp_path: Path, model_file: Path, capsys: Capture
+) -> None:
+    source = write_image(tmp_path / "cells.tif")
+    assert segment(source, "--out", tmp_path / "out", "--model", model_file) == 0
+    target = tmp_path / "out" / "cells_mask.tif"
+    assert capsys.readouterr().out == f"{target}\n"
+    mask = read_image(target)
+    assert mask.spatial_shape == (48, 64)
+    assert mask.spacing == pytest.approx((0.5, 0.5))
+    assert mask.units == ("µm", "µm")
+
+
+def test_the_command_line_finds_what_the_library_finds(tmp_path: Path, model_file: Path) -> None:
+    source, target = write_image(tmp_path / "cells.tif"), tmp_path / "mask.tif"
+    assert segment(source, "--out", target, "--model", model_file, "--threshold", 0.51) == 0
+    expected = load_model(model_file).predict(tifffile.imread(source), threshold=0.51)
+    assert np.array_equal(tifffile.imread(target), expected)
+
+
+def test_threshold_and_smallest_object_are_heeded(tmp_path: Path, model_file: Path) -> None:
+    source, target = write_image(tmp_path / "cells.tif"), tmp_path / "mask.tif"
+    segment(source, "--out", target, "--model", model_file, "--threshold", 0)
+    assert tifffile.imread(target).all()
+    segment(source, "--out", target, "--model", model_file, "--threshold", 1)
+    assert not tifffile.imread(target).any()
+    whole = 48 * 64
+    segment(
+        source, "--out", target, "--model", model_file, "--threshold", 0, "--min-size", whole + 1
+    )
+    assert not tifffile.imread(target).any()
+
+
+def test_probabilities_are_written_beside_the_mask(tmp_path: Path, model_file: Path) -> None:
+    source = write_image(tmp_path / "cells.tif")
+    assert segment(source, "--out", tmp_path, "--model", model_file, "--probabilities") == 0
+    probability = tifffile.imread(tmp_path / "cells_mask_probability.tif")
+    mask = tifffile.imread(tmp_path / "cells_mask.tif")
+    assert probability.dtype == np.float32
+    assert np.array_equal(np.squeeze(probability) >= 0.5, mask > 0)
+
+
+def test_a_folder_is_done_image_by_image_and_a_bad_one_does_not_stop_it(
+    tmp_path: Path, model_file: Path, capsys: Capture
+) -> None:
+    write_image(tmp_path / "in" / "a.tif")
+    (tmp_path / "in" / "b.tif").write_text("no image")
+    write_image(tmp_path / "in" / "c.tif")
+    (tmp_path / "in" / "notes.txt").write_text("not asked for")
+    assert segment(tmp_path / "in", "--out", tmp_path / "out", "--model", model_file) == 1
+    said = capsys.readouterr()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "a_mask.tif",
+        "c_mask.tif",
+    ]
+    assert "b.tif: not a TIFF" in said.err
+    assert "1 of 3 images failed." in said.err
+    assert "Traceback" not in said.err
+
+
+def test_an_ambiguous_stack_is_refused_until_axes_are_named(
+    tmp_path: Path, model_file: Path, capsys: Capture
+) -> None:
+    source, target = tmp_path / "stack.tif", tmp_path / "mask.tif"
+    tifffile.imwrite(source, np.random.default_rng(0).integers(0, 9, (5, 40, 40), np.uint8))
+    assert segment(source, "--out", target, "--model", model_file) == 1
+    assert "--axes" in capsys.readouterr().err
+    assert segment(source, "--out", target, "--model", model_file, "--axes", "zyx") == 0
+    assert tifffile.imread(target).shape == (5, 40, 40)
+
+
+def test_one_channel_of_many_can_be_read(tmp_path: Path, model_file: Path) -> None:
+    source, target = tmp_path / "two.npy", tmp_path / "mask.npy"
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 40, 40), np.uint8)
+    np.save(source, pixels)
+    common = (source, "--out", target, "--model", model_file, "--axes", "cyx")
+    assert segment(*common) == 1
+    assert segment(*common, "--channel", 1) == 0
+    assert np.array_equal(np.load(target), load_model(model_file).predict(pixels[1]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("missing.tif", "--out", "x"), "missing.tif does not exist"),
+        (("a.tif", "--out", "x", "--model", "nothing"), "No model named 'nothing'"),
+        (("a.tif", "--out", "a.tif"), "would replace an image"),
+        (("a.tif", "b.tif", "--out", "one.tif"), "one file for 2 images"),
+        (("a.tif", "a.npy", "--out", "x", "--threshold", "2"), "threshold must be 0 to 1"),
+    ],
+)
+def test_mistakes_get_one_sentence_and_exit_code_1(
+    tmp_path: Path,
+    model_file: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_image(Path("a.tif"))
+    write_image(Path("b.tif"))
+    np.save("a.npy", np.zeros((40, 40)))
+    rest = () if "--model" in arguments else ("--model", model_file)
+    assert segment(*arguments, *rest) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_masks_that_would_share_a_name_are_refused(tmp_path: Path) -> None:
+    sources = [write_image(tmp_path / part / "a.tif") for part in ("x", "y")]
+    with pytest.raises(RwkvSegError, match="Two images would be saved as a_mask.tif"):
+        list(plan_outputs(sources, tmp_path / "out"))
+
+
+def test_nifti_and_npy_stay_what_they_are_and_the_rest_becomes_tiff(tmp_path: Path) -> None:
+    names = ["a.nii.gz", "b.nii", "c.npy", "d.png", "e.dcm"]
+    for name in names:
+        (tmp_path / name).touch()
+    planned = plan_outputs([tmp_path / name for name in names], tmp_path / "out")
+    assert [target.name for _, target in planned] == [
+        "a_mask.nii.gz",
+        "b_mask.nii",
+        "c_mask.npy",
+        "d_mask.tif",
+        "e_mask.tif",
+    ]
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RwkvSegError, match="No image in"):
+        list(plan_outputs([tmp_path], tmp_path / "out"))
