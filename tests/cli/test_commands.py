@@ -71,7 +71,20 @@ def test_train_writes_a_model_that_segments(
     card = tmp_path / "card.json"
     card.write_text(json.dumps({"title": "Noise", "data_licence": "CC0"}))
     out = tmp_path / "noise.safetensors"
-    options = "--size tiny --steps 2 --crop 32 --batch 1 --threads 1 --device cpu".split()
+    options = [
+        "--size",
+        "tiny",
+        "--steps",
+        "2",
+        "--crop",
+        "32",
+        "--batch",
+        "1",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+    ]
     paths = ["--data", str(data_folder), "--out", str(out), "--card", str(card)]
     assert main(["train", *paths, *options]) == 0
     assert "on 1 validation images" in capsys.readouterr().out

@@ -134,7 +134,7 @@ def test_mistakes_get_one_sentence_and_exit_code_1(
 
 def test_masks_that_would_share_a_name_are_refused(tmp_path: Path) -> None:
     sources = [write_image(tmp_path / part / "a.tif") for part in ("x", "y")]
-    with pytest.raises(RwkvSegError, match="Two images would be saved as a_mask.tif"):
+    with pytest.raises(RwkvSegError, match=r"Two images would be saved as a_mask\.tif"):
         list(plan_outputs(sources, tmp_path / "out"))
 
 
