@@ -1,8 +1,8 @@
 import pytest
-from model_builders import small_model
 
 from napari_rwkvseg.store.library import Library
 from napari_rwkvseg.store.model_file import write_model
+from tests.store.model_builders import small_model
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 import json
 
 import pytest
-from model_builders import CARD, SMALL
 
 from napari_rwkvseg.engine.card import ModelCard
 from napari_rwkvseg.network.config import base, tiny
 from napari_rwkvseg.store.document import Document, check_schema, read_document, write_document
 from napari_rwkvseg.store.refusal import Refusal
+from tests.store.model_builders import CARD, SMALL
 
 
 def values():

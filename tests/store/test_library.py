@@ -8,13 +8,13 @@ from pathlib import Path
 import portalocker
 import pytest
 import torch
-from model_builders import small_model
 
 from napari_rwkvseg.errors import ModelFileError, ModelNotFoundError
 from napari_rwkvseg.store import own_models
 from napari_rwkvseg.store.library import Library, data_folder
 from napari_rwkvseg.store.model_file import write_model
 from napari_rwkvseg.store.own_models import EXTENSION
+from tests.store.model_builders import small_model
 
 BUNDLED_SEED = 99
 

@@ -8,15 +8,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from model_builders import (
-    CARD,
-    SMALL,
-    OneLayer,
-    assemble,
-    one_layer_model,
-    parts,
-    small_model,
-)
 from safetensors import SafetensorError
 from safetensors import torch as safetensors_torch
 
@@ -35,6 +26,15 @@ from napari_rwkvseg.store.model_file import (
 from napari_rwkvseg.store.model_header import read_card, read_summary
 from napari_rwkvseg.store.refusal import Refusal
 from napari_rwkvseg.store.safetensor_header import parse_header
+from tests.store.model_builders import (
+    CARD,
+    SMALL,
+    OneLayer,
+    assemble,
+    one_layer_model,
+    parts,
+    small_model,
+)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 import os
 
 import pytest
-from model_builders import assemble
 
 from napari_rwkvseg.store import safetensor_header
 from napari_rwkvseg.store.refusal import Refusal
@@ -11,6 +10,7 @@ from napari_rwkvseg.store.safetensor_header import (
     read_header,
     read_whole,
 )
+from tests.store.model_builders import assemble
 
 
 def entry(begin, end, shape=(1,), dtype="F32"):

@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import format_files as make
 import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
 import tifffile
 import zarr
-from format_files import FLOAT, GREY
 from pydicom.uid import MPEG2MPML, HTJ2KLossless, JPEGBaseline8Bit, JPEGLosslessSV1
 
 from napari_rwkvseg.errors import AmbiguousAxesError, BadImageError
 from napari_rwkvseg.store.formats import read_image
+from tests.store.formats import format_files as make
+from tests.store.formats.format_files import FLOAT, GREY
 
 
 @dataclass(frozen=True)

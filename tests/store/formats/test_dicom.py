@@ -3,12 +3,12 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
-from format_files import GREY, dicom, series
 from pydicom.dataset import Dataset
 
 from napari_rwkvseg.errors import AmbiguousAxesError, BadImageError
 from napari_rwkvseg.store.formats import read_image, write_mask
 from napari_rwkvseg.store.formats.dicom_geometry import gap_notes
+from tests.store.formats.format_files import GREY, dicom, series
 
 
 def per_frame(positions: list[float]) -> list[Dataset]:

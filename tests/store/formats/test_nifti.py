@@ -5,13 +5,13 @@ import gzip
 import nibabel as nib
 import numpy as np
 import pytest
-from format_files import GREY
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.errors import BadImageError
 from napari_rwkvseg.store.formats import read_image, write_mask, write_probability
+from tests.store.formats.format_files import GREY
 
 VOLUME = np.random.default_rng(1).integers(0, 900, (32, 24, 20), dtype=np.int16)  # x, y, z
 LPS = np.diag([-0.5, -0.7, 2.5, 1.0])

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from format_files import GREY, dicom, picture, series, tiff
 
 from napari_rwkvseg.engine.hints import NO_HINTS, SourceHints
 from napari_rwkvseg.store.formats.peek import peek
+from tests.store.formats.format_files import GREY, dicom, picture, series, tiff
 
 
 class TestTiff:

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from format_files import GREY, gif, picture
 from PIL import Image
 
 from napari_rwkvseg.errors import AmbiguousAxesError, BadImageError
 from napari_rwkvseg.store.formats import read_image
+from tests.store.formats.format_files import GREY, gif, picture
 
 RED = np.zeros((64, 80, 3), np.uint8) + np.array([200, 10, 0], np.uint8)
 

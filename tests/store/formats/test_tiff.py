@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from format_files import GREY, tiff
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from napari_rwkvseg.engine.card import RESEARCH_ONLY
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.errors import BadImageError
 from napari_rwkvseg.store.formats import read_image, read_labels, write_mask, write_probability
+from tests.store.formats.format_files import GREY, tiff
 
 STACK = np.zeros((3, 64, 80), np.uint8)
 
