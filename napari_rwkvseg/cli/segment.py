@@ -132,10 +132,13 @@ def _images(source: Path) -> list[Path]:
     """Return the images in a folder; or the path itself if it is one image: file, series, zarr."""
     if not source.exists():
         raise RwkvSegError(f"{source} does not exist. Check the name.")
-    if not source.is_dir() or _is_zarr(source) or has_dicom(source):
+    if not source.is_dir() or _is_zarr(source):
         return [source]
-    seen = (path for path in source.iterdir() if not path.name.startswith("."))
-    return sorted(p for p in seen if _is_zarr(p) or p.name.lower().endswith(IMAGE_SUFFIXES))
+    seen = [path for path in source.iterdir() if not path.name.startswith(".")]
+    images = [p for p in seen if _is_zarr(p) or p.name.lower().endswith(IMAGE_SUFFIXES)]
+    if has_dicom(source) and all(path.suffix.lower() == ".dcm" for path in images):
+        return [source]  # slices of one series, with or without an ending
+    return sorted(images)
 
 
 def _is_zarr(path: Path) -> bool:
@@ -153,4 +156,7 @@ def _suffix(path: Path) -> str:
 
 
 def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").rsplit(".", 1)[0]
+    """Return a name without its ending; other dots (of a series' number) are part of the name."""
+    ends = sorted((*IMAGE_SUFFIXES, ".zarr"), key=len, reverse=True)
+    cut = next((len(end) for end in ends if path.name.lower().endswith(end)), 0)
+    return path.name[: len(path.name) - cut]

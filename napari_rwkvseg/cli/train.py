@@ -43,7 +43,14 @@ def run(parsed: argparse.Namespace) -> int:
     )
     card = read_card(parsed)
     run = TrainingRun(
-        parsed.data, parsed.out, card, options, parsed.device, parsed.threads, parsed.resume
+        data=parsed.data,
+        out=parsed.out,
+        card=card,
+        options=options,
+        device=parsed.device,
+        threads=parsed.threads,
+        card_file=parsed.card.name if parsed.card else "",
+        resume=parsed.resume,
     )
     model = run_with_bar(train_model(run), f"Training {card.name}")
     scores = model.card.metrics

@@ -44,6 +44,8 @@ class TrainingRun:
         "auto", "cpu", "cuda" …
     threads : int, optional
         Processor threads; by default all cores but one.
+    card_file : str
+        Name of the file the card was read from, for the command on the card.
     resume : bool
         Go on from the checkpoint of a run with equal options, if there is one.
     """
@@ -54,6 +56,7 @@ class TrainingRun:
     options: TrainOptions = field(default_factory=TrainOptions)
     device: str = "auto"
     threads: int | None = None
+    card_file: str = ""
     resume: bool = False
 
     @property
@@ -69,10 +72,12 @@ class TrainingRun:
     def command(self) -> str:
         """Return the command that repeats the run, without paths of this machine."""
         options = self.options
+        card = f" --card {self.card_file}" if self.card_file else ""
+        threads = f" --threads {self.threads}" if self.threads else ""
         return (
-            f"napari-rwkvseg train --data {self.data.name} --out {self.out.name} "
+            f"napari-rwkvseg train --data {self.data.name} --out {self.out.name}{card} "
             f"--size {options.size} --steps {options.steps} --crop {options.crop} "
-            f"--batch {options.batch} --seed {options.seed}"
+            f"--batch {options.batch} --seed {options.seed}{threads}"
         )
 
 

@@ -134,7 +134,7 @@ def test_mistakes_get_one_sentence_and_exit_code_1(
 
 def test_masks_that_would_share_a_name_are_refused(tmp_path: Path) -> None:
     sources = [write_image(tmp_path / part / "a.tif") for part in ("x", "y")]
-    with pytest.raises(RwkvSegError, match=r"Two images would be saved as a_mask\.tif"):
+    with pytest.raises(RwkvSegError, match="Two images would be saved as a_mask"):
         list(plan_outputs(sources, tmp_path / "out"))
 
 
@@ -155,3 +155,47 @@ def test_nifti_and_npy_stay_what_they_are_and_the_rest_becomes_tiff(tmp_path: Pa
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RwkvSegError, match="No image in"):
         list(plan_outputs([tmp_path], tmp_path / "out"))
+
+
+def start_of_dicom(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(bytes(128) + b"DICM")
+    return path
+
+
+class TestFolders:
+    def planned(self, folder: Path) -> list[tuple[str, str]]:
+        pairs = plan_outputs([folder], folder.parent / "out")
+        return [(source.name, target.name) for source, target in pairs]
+
+    @pytest.mark.parametrize("names", [("0001", "0002"), ("0001.dcm", "0002.dcm")])
+    def test_a_dicom_series_is_one_image_named_like_its_folder(
+        self, tmp_path: Path, names: tuple[str, ...]
+    ) -> None:
+        series = tmp_path / "1.2.840.7"
+        for name in names:
+            start_of_dicom(series / name)
+        assert self.planned(series) == [("1.2.840.7", "1.2.840.7_mask.tif")]
+
+    def test_dicom_files_among_pictures_are_images_of_their_own(self, tmp_path: Path) -> None:
+        start_of_dicom(tmp_path / "in" / "a.dcm")
+        (tmp_path / "in" / "b.png").touch()
+        assert [source for source, _ in self.planned(tmp_path / "in")] == ["a.dcm", "b.png"]
+
+    def test_a_zarr_folder_is_an_image_inside_a_folder_too(self, tmp_path: Path) -> None:
+        (tmp_path / "in" / "cells.zarr").mkdir(parents=True)
+        expected = [("cells.zarr", "cells_mask.tif")]
+        assert self.planned(tmp_path / "in") == expected
+        assert self.planned(tmp_path / "in" / "cells.zarr") == expected
+
+    def test_hidden_files_and_folders_within_are_left_out(self, tmp_path: Path) -> None:
+        for name in (".cover.png", "._a.tif", "a.tif"):
+            (tmp_path / "in").mkdir(exist_ok=True)
+            (tmp_path / "in" / name).touch()
+        (tmp_path / "in" / "deeper").mkdir()
+        assert self.planned(tmp_path / "in") == [("a.tif", "a_mask.tif")]
+
+
+def test_verbose_after_the_command_shows_where_an_error_came_from(tmp_path: Path) -> None:
+    with pytest.raises(RwkvSegError, match="does not exist"):
+        segment(tmp_path / "missing.tif", "--out", tmp_path, "--verbose")

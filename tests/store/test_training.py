@@ -65,8 +65,13 @@ def test_a_run_leaves_a_model_with_its_card_and_a_log(tmp_path: Path) -> None:
     card = read_model(run.out).card
     assert card.command == (
         "napari-rwkvseg train --data discs --out discs.safetensors "
-        "--size tiny --steps 4 --crop 32 --batch 2 --seed 0"
+        "--size tiny --steps 4 --crop 32 --batch 2 --seed 0 --threads 1"
     )
+    assert replace(run, card_file="a.json", threads=None).command().split()[6:9] == [
+        "--card",
+        "a.json",
+        "--size",
+    ]
     assert (card.size, card.steps, card.data, card.metrics["n"]) == ("tiny", 4, "discs", 1)
     assert [line["step"] for line in log_of(run)] == ["1", "2", "3", "4"]
     assert [bool(line["val_dice"]) for line in log_of(run)] == [False, True, False, True]
