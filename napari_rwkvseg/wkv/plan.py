@@ -3,7 +3,7 @@
 Every head of a layer scans the same tokens in an order of its own, as one sequence (global) or
 as many (one per window). A plan lays all of them out on one common *slab*: sequences are cut into
 chunks of `length` steps, and the slab holds step 0 of every chunk, then step 1, and so on. One
-loop over the steps then serves all chunks, heads and channels at once, whatever the orders.
+operation on a range of steps then serves all chunks, heads and channels, whatever the orders.
 
 Letters: B batch, T tokens, C channels, h heads, c = C / h, L steps of a chunk, M chunks.
 """
@@ -24,8 +24,8 @@ Order = NDArray[np.int64]
 def chunk_length(tokens: int) -> int:
     """Return the steps per chunk for sequences of `tokens` steps in all.
 
-    Few tokens are bound by the number of tensor operations (two per step), many by memory: the
-    length grows with the fourth root, from 4 to 64.
+    Inside a chunk states are carried by halving, across chunks by doubling, which does more work
+    on fewer numbers: the length grows with the square root, from 4 to 64.
     """
     length = 4
     while length < 64 and length**2 < tokens:
@@ -57,8 +57,14 @@ class ScanPlan:
         Which sequence a chunk belongs to, so that states are never carried from one to the next.
     span : int
         Chunks of the longest sequence.
+    halvings : int
+        How often L can be halved.
+    ways : Tensor, shape (n, 1, 1)
+        Steps over which the scan carries states: 1, 2, 4 ... inside a chunk, then L, 2 L, 4 L ...
     padded : bool
         Whether any step reads padding.
+    run : int
+        If `line_plan` made it: steps of each sequence. Else 0.
 
     Raises
     ------
@@ -80,6 +86,8 @@ class ScanPlan:
         self.chunks = max(len(layout) for layout, _ in layouts)
         self.span = -(-longest // self.length)
         self.padded = self.chunks * self.length > self.tokens
+        self.halvings = (self.length & -self.length).bit_length() - 1
+        self.ways = _ways(self.length, self.halvings, self.span).to(device)
 
         steps = np.full((self.chunks, self.length, self.heads), self.tokens, np.int64)
         sequence = np.full((self.chunks, self.heads), -1, np.int64)
@@ -92,19 +100,30 @@ class ScanPlan:
         self.place = torch.from_numpy(_places(steps, self.tokens)).to(device)
         self._rows: dict[int, tuple[Tensor, Tensor]] = {}
         self._joins: dict[int, Tensor] = {}
+        self._alone: dict[int, ScanPlan] = {}
+        self._orders = orders
+        self.run = 0
+
+    def alone(self, head: int) -> ScanPlan:
+        """Return the plan of one head by itself."""
+        if self.heads == 1:
+            return self
+        if head not in self._alone:
+            self._alone[head] = ScanPlan([self._orders[head]], self.steps.device, self.length)
+        return self._alone[head]
 
     def rows(self, batch: int) -> tuple[Tensor, Tensor]:
         """Return flat row numbers that gather a batch onto the slab and back.
 
         Returns
         -------
-        onto : Tensor, shape (L * B * M * h,)
-            Rows of a (B * T * h + h, ...) matrix whose last h rows are the padding.
+        onto : Tensor, shape (2 * L * B * M * h,)
+            Rows of a (2 * B * T * h + 1, c) matrix whose last row is the padding.
         back : Tensor, shape (B * T * h,)
-            Rows of the (L * B * M * h, ...) slab.
+            Rows of the (L * B * M * h, c) half of a slab.
         """
         if batch not in self._rows:
-            if len(self._rows) > 3:  # training and tiling use one or two batch sizes
+            if len(self._rows) > 7:  # training and tiling use one or two batch sizes
                 self._rows.clear()
             self._rows[batch] = self._build_rows(batch)
         return self._rows[batch]
@@ -113,19 +132,28 @@ class ScanPlan:
         device = self.steps.device
         image = torch.arange(batch, device=device)
         head = torch.arange(self.heads, device=device)
-        padded = self.steps == self.tokens
-        token = self.steps[:, None] + image[:, None, None] * self.tokens  # (L, B, M, h)
-        token = torch.where(padded[:, None], batch * self.tokens, token)
+        half = torch.arange(2, device=device)[:, None, None, None, None] * batch * self.tokens
+        token = self.steps[:, None] + image[:, None, None] * self.tokens + half  # (2, L, B, M, h)
         onto = token * self.heads + head
+        onto[:, (self.steps == self.tokens)[:, None].expand(token.shape[1:])] = (
+            2 * batch * self.tokens * self.heads
+        )
         step, chunk = self.place // self.chunks, self.place % self.chunks  # (T, h)
         back = (step * batch + image[:, None, None]) * self.chunks + chunk  # (B, T, h)
         return onto.reshape(-1), (back * self.heads + head).reshape(-1)
 
     def joins(self, distance: int) -> Tensor:
-        """Return 1 where chunks m and m + `distance` are of one sequence, shape (M - d, h)."""
+        """Return 1 where chunks m and m + `distance` are of one sequence, else 0.
+
+        Returns
+        -------
+        Tensor, shape (2, 1, 1, M - distance, h, 1)
+            Read forwards, and backwards.
+        """
         if distance not in self._joins:
             same = self.sequence[distance:] == self.sequence[: self.chunks - distance]
-            self._joins[distance] = same.to(torch.float32)
+            both = torch.stack((same, same.flip(0)))
+            self._joins[distance] = both[:, None, None, :, :, None].to(torch.float32)
         return self._joins[distance]
 
 
@@ -141,6 +169,13 @@ def _lay_out(sequences: Sequence[Order], length: int, tokens: int) -> tuple[Orde
         layout[start : start + count].reshape(-1)[: len(sequence)] = sequence
         start += count
     return layout, np.repeat(np.arange(len(sequences)), counts)
+
+
+def _ways(length: int, halvings: int, span: int) -> Tensor:
+    """List the steps over which states are carried: by halving a chunk, then by doubling."""
+    inside = [2**i for i in range(halvings + 1)]
+    across = [length * 2**i for i in range(span.bit_length())]
+    return torch.tensor([*inside, *across], dtype=torch.float32)[:, None, None]
 
 
 def _places(steps: Order, tokens: int) -> Order:
@@ -166,4 +201,6 @@ def line_plan(tokens: int, sequences: int = 1, device: torch.device | None = Non
         Where the index tensors live.
     """
     runs = np.arange(tokens * sequences).reshape(sequences, tokens)
-    return ScanPlan([tuple(runs)], device=device, length=tokens if tokens <= 8 else None)
+    plan = ScanPlan([tuple(runs)], device=device, length=tokens if tokens <= 8 else None)
+    plan.run = tokens
+    return plan
