@@ -28,7 +28,7 @@ class OperatorCall:
 
 
 def record_operator(monkeypatch: pytest.MonkeyPatch) -> list[OperatorCall]:
-    """Return a list that fills with the operator's calls from now on, whatever module makes them."""
+    """Return a list that fills with the operator's calls from now on."""
     calls: list[OperatorCall] = []
 
     def recorded(

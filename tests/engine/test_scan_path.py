@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def test_every_arrow_is_a_step_of_the_operator_and_none_is_missing(
             ran = {
                 (a, b)
                 for sequence in visited(call.plan, head)
-                for a, b in zip(sequence[:-1], sequence[1:], strict=True)
+                for a, b in pairwise(sequence)
                 if _shown(path, a) and _shown(path, b)
             }
             assert (drawn, arrows.every) == (ran, 1)

@@ -96,6 +96,6 @@ def test_gradients_are_found_without_touching_the_parameters() -> None:
 def test_pixels_and_classes_that_are_not_there_are_refused(
     row: int, column: int, label: int
 ) -> None:
+    network = BrightnessNetwork(in_channels=1)
     with pytest.raises(ValueError, match=r"outside an image of 41×41|label must be 0 to 1"):
-        network = BrightnessNetwork(in_channels=1)
         receptive_field(network, torch.zeros(1, 1, 41, 41), row, column, label)
