@@ -131,7 +131,11 @@ def mask_layer(
     tuple
         (data, metadata, "labels") as napari takes it.
     """
-    meta = {"name": name, **geometry.transforms, "metadata": {**provenance(card), **geometry.source}}
+    meta = {
+        "name": name,
+        **geometry.transforms,
+        "metadata": {**provenance(card), **geometry.source},
+    }
     if not objects:
         meta["colormap"] = class_colors(len(card.class_names))
         meta["features"] = class_features(card.class_names)

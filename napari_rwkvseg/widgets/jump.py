@@ -13,9 +13,7 @@ from napari_rwkvseg.workflow.masks import MaskLink
 SMALLEST_ON_SCREEN = 40  # canvas pixels an object should take at least
 
 
-def jump_to(
-    viewer: Any, layer: Any, link: MaskLink, label: int, box: tuple[slice, ...]
-) -> None:
+def jump_to(viewer: Any, layer: Any, link: MaskLink, label: int, box: tuple[slice, ...]) -> None:
     """Show a label in the middle of the canvas, in the slice where it is largest.
 
     Parameters

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from napari_rwkvseg.engine.objects import MaskOptions
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QButtonGroup,
@@ -20,6 +19,7 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledDoubleSlider
 
 from napari_rwkvseg.adapters.from_layers import pixel_size
+from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.widgets.listen import listen
 from napari_rwkvseg.widgets.style import form, muted, name_row
 from napari_rwkvseg.workflow import Extras, Workflow

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from napari_rwkvseg.engine.measure import Table
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -18,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_rwkvseg.engine.measure import Table
 from napari_rwkvseg.widgets.jump import jump_to
 from napari_rwkvseg.widgets.listen import listen
 from napari_rwkvseg.widgets.style import GAP

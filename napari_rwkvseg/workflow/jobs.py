@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from napari_rwkvseg.engine.measure import Table, measure
-from napari_rwkvseg.engine.objects import MaskOptions, make_mask
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.image import ImageData
+from napari_rwkvseg.engine.measure import Table, measure
+from napari_rwkvseg.engine.objects import MaskOptions, make_mask
 from napari_rwkvseg.engine.prediction import Prediction, PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.workflow.choices import Compute, Extras
@@ -156,8 +156,9 @@ def labels_of(
     token: CancelToken,
 ) -> Mask:
     """Turn probabilities into labels of the whole image, keeping `base` outside the region."""
-    stacked = "z" in image.lead_axes
-    new = make_mask(prediction.probability, options, stacked=stacked, token=token)
+    stacked = image.lead_axes.endswith("z")
+    steps = image.spacing[-3:] if stacked else image.spacing[-2:]
+    new = make_mask(prediction.probability, options, stacked, token, steps)
     if new.shape == tuple(prediction.shape):
         return Mask(new, options)
     whole = np.zeros(prediction.shape, new.dtype)

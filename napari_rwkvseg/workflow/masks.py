@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_rwkvseg.adapters.from_layers import LayerLike
 from napari_rwkvseg.adapters.to_layers import Geometry
 
+DIFF_LIMIT = 1 << 25  # pixels; comparing more after each stroke would be felt
 UNDOABLE_LIMIT = 1_000_000  # changed pixels; napari's history takes about 20 MB per million
 
 
@@ -53,11 +54,14 @@ class MaskLink:
         self._writing = False
         self._filled = False
         self._touched = False  # whether napari's undo history may hold anything
+        self._expecting = False  # whether a stroke was announced before its pixels are set
+        self._kept: NDArray[np.bool_] | None = None  # pixels that people ever changed
         self._snapshot = np.array(layer.data)
         self.geometry = geometry
         self.objects = objects
         layer.events.paint.connect(self._painted)
-        layer.events.set_data.connect(self._redrawn)
+        layer.events.set_data.connect(self._redrawn)  # undo, redo
+        layer.events.labels_update.connect(self._updated)
 
     @property
     def layer(self) -> LayerLike | None:
@@ -70,7 +74,7 @@ class MaskLink:
         return not self._touched and not self.edited_in(())
 
     def edited_in(self, region: tuple[slice, ...]) -> bool:
-        """Whether `region` of the layer holds anything but our last result.
+        """Whether people ever changed a pixel in `region` of the layer.
 
         Parameters
         ----------
@@ -84,6 +88,8 @@ class MaskLink:
         """
         layer = self.layer
         if layer is None or np.shape(layer.data) != self._snapshot.shape:
+            return True
+        if self._kept is not None and self._kept[region].any():
             return True
         return not np.array_equal(np.asarray(layer.data)[region], self._snapshot[region])
 
@@ -160,11 +166,28 @@ class MaskLink:
             self._writing = False
 
     def _painted(self, event: object = None) -> None:
+        """Take note of a stroke, a fill, a polygon; some set their pixels right after this."""
         if not self._writing:
-            self._touched = True
-            self._on_edit()
+            self._touched = self._expecting = True
+            self._keep_changes()
+
+    def _updated(self, event: object = None) -> None:
+        """Take note of pixels set after their announcement; ignore a stroke still going on."""
+        if self._expecting and not self._writing:
+            self._expecting = False
+            self._keep_changes()
+
+    def _keep_changes(self) -> None:
+        """Remember which pixels people changed, even where they change them back."""
+        data = np.asarray(getattr(self.layer, "data", self._snapshot))
+        if data.shape == self._snapshot.shape and data.size <= DIFF_LIMIT:
+            changed = data != self._snapshot
+            self._kept = changed if self._kept is None else self._kept | changed
+        else:
+            self._kept = np.broadcast_to(np.True_, self._snapshot.shape)
+        self._on_edit()
 
     def _redrawn(self, event: object = None) -> None:
-        """Undo and redo announce themselves like a change of slice only."""
+        """Take note of undo and redo, which look like a change of slice."""
         if self._touched and not self._writing:
             self._on_edit()

@@ -6,12 +6,12 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from napari_rwkvseg.engine.objects import MaskOptions
 from numpy.typing import NDArray
 
 from napari_rwkvseg.adapters.from_layers import LayerLike
 from napari_rwkvseg.adapters.to_layers import Geometry, class_features, object_features
 from napari_rwkvseg.engine.image import ImageData
+from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job
 from napari_rwkvseg.workflow.choices import Message, Tone
 from napari_rwkvseg.workflow.jobs import Mask, Measured, Outcome, measure_mask, refine

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from napari_rwkvseg.engine.objects import MaskOptions
 from psygnal import SignalGroupDescriptor
 
 from napari_rwkvseg.adapters.from_layers import LayerLike
 from napari_rwkvseg.engine.card import ModelCard
+from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.workflow.choices import Extras, Message, Reading, Region, RunProgress
 from napari_rwkvseg.workflow.jobs import Measured
 

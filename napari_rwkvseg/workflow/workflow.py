@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from napari_rwkvseg.engine.objects import MaskOptions
-
 from napari_rwkvseg.adapters.from_layers import LayerLike, full_resolution
 from napari_rwkvseg.adapters.to_layers import Geometry, geometry_of
 from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.image import ImageData
+from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.progress import CancelToken, Progress, TimeLeft
 from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.workflow.choices import Compute, Extras, Message, Region, RunProgress, Tone

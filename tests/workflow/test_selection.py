@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.layers import Labels
+
 from tests.workflow.builders import Bench, square
 
 
