@@ -1,0 +1,97 @@
+"""Play a person at a running Qt program: wait until something is so, then use a real pointer."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from qtpy.QtCore import QPoint, QTimer
+from qtpy.QtWidgets import QApplication, QWidget
+
+Condition = Callable[[], object]
+Script = Iterator[tuple[str, Condition]]  # what is waited for, in words, and when it is so
+
+TICK_MS = 50
+
+
+class Player:
+    """Go through a script while the program runs; it ends, or the first thing waited for fails.
+
+    Parameters
+    ----------
+    script : iterator of (str, callable)
+        Goes on when the callable returns something true.
+    timeout : float
+        Seconds that each condition may take.
+    finish : callable
+        Called at the end, whatever happened.
+    """
+
+    def __init__(self, script: Script, timeout: float, finish: Callable[[], object]) -> None:
+        self._script = script
+        self._timeout = timeout
+        self._finish = finish
+        self.failure = "the program was closed before the end"
+        self._timer = QTimer()
+        self._timer.timeout.connect(self._tick)
+        self._advance()
+
+    def _advance(self) -> None:
+        try:
+            self._text, self._condition = next(self._script)
+        except StopIteration:
+            self._end("")
+        except (RuntimeError, OSError, subprocess.SubprocessError, LookupError) as error:
+            self._end(f"{type(error).__name__}: {error}")
+        else:
+            self._deadline = time.monotonic() + self._timeout
+            self._timer.start(TICK_MS)
+
+    def _tick(self) -> None:
+        self._timer.stop()  # a condition may run the event loop
+        if self._condition():
+            self._advance()
+        elif time.monotonic() > self._deadline:
+            self._end(f"waited {self._timeout:.0f} s in vain for {self._text}")
+        else:
+            self._timer.start(TICK_MS)
+
+    def _end(self, failure: str) -> None:
+        self.failure = failure
+        self._finish()
+
+
+def still(seconds: float) -> Condition:
+    """Return a condition that holds after some time, for what only settles by itself."""
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end
+
+
+def click(widget: QWidget, at: QPoint | None = None) -> None:
+    """Move the pointer of the screen onto a widget, by default its middle, and click."""
+    if not widget.isVisible():
+        raise RuntimeError(f"{widget} is not visible")
+    click_screen(widget.mapToGlobal(widget.rect().center() if at is None else at))
+
+
+def click_screen(point: QPoint) -> None:
+    """Move the pointer to a place on the screen and click."""
+    move = ["xdotool", "mousemove", str(point.x()), str(point.y())]
+    subprocess.run([*move, "sleep", "0.1", "click", "1"], check=True, timeout=20)
+
+
+def notices() -> list[QWidget]:
+    """Return the notices that napari shows over its canvas at present."""
+    widgets = QApplication.allWidgets()
+    return [w for w in widgets if type(w).__name__ == "NapariQtNotification" and w.isVisible()]
+
+
+def shoot(path: Path, window: QWidget | None = None) -> None:
+    """Save what is seen on the screen, all of it or where a window is, as a picture."""
+    screen = QApplication.primaryScreen()
+    place = screen.geometry() if window is None else window.frameGeometry()
+    picture = screen.grabWindow(0, place.x(), place.y(), place.width(), place.height())
+    if not picture.save(str(path)):
+        raise RuntimeError(f"could not write {path}")
