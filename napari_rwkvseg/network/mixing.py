@@ -97,7 +97,10 @@ class OmniShift(nn.Module):
 
 
 class HeadGate(nn.Module):
-    """Weigh the heads by what the image shows: softmax over heads, 1 on average."""
+    """Weigh the heads by what the image shows: softmax over heads, 1 on average.
+
+    Scores are bounded: a head that an unbounded softmax once silenced would never learn again.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -107,12 +110,13 @@ class HeadGate(nn.Module):
 
     def forward(self, grid: Tensor) -> Tensor:
         """Return the weights, shape (B, heads), for a grid (B, H, W, C)."""
-        score: Tensor = self.score(grid.mean(dim=(1, 2)))
-        return score.softmax(dim=1) * score.shape[1]
+        score = self.score(grid.mean(dim=(1, 2))).tanh()
+        weights: Tensor = score.softmax(dim=1) * score.shape[1]
+        return weights
 
 
 class WkvMixer(nn.Module):
-    """Bi-WKV with one scan order per head and, if wanted, a gate over the heads.
+    """Bi-WKV with one scan order per head, a norm and, if wanted, a gate over the heads.
 
     Parameters
     ----------
@@ -132,6 +136,7 @@ class WkvMixer(nn.Module):
         self.level = level
         self.log_decay = nn.Parameter(torch.log(WEAKEST_DECAY * ratio**spread))
         self.bonus = nn.Parameter(torch.zeros(width))
+        self.norm = nn.LayerNorm(width)
         self.gate = HeadGate(width, heads) if gate else None
 
     def per_step(self, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -147,7 +152,8 @@ class WkvMixer(nn.Module):
         plan = scan_plan(self.level, height, width, key.device)
         decay, bonus = self.per_step(height, width)
         tokens = (batch, height * width, channels)
-        mixed = bi_wkv(decay, bonus, key.reshape(tokens), value.reshape(tokens), plan)
+        mixed: Tensor = bi_wkv(decay, bonus, key.reshape(tokens), value.reshape(tokens), plan)
+        mixed = self.norm(mixed)  # before the gate, or the loudest head would drown the others
         if self.gate is not None:
             weights = self.gate(context)  # (B, heads)
             each = weights.repeat_interleave(channels // plan.heads, dim=1)
@@ -161,14 +167,16 @@ class ConvolutionMixer(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.depthwise = nn.Conv2d(width, width, 7, padding=3, groups=width)
+        self.norm = nn.LayerNorm(width)
 
     def forward(self, key: Tensor, value: Tensor, context: Tensor) -> Tensor:
         """Mix values (B, H, W, C); `context` is not used."""
-        return apply(self.depthwise, key.sigmoid() * value)
+        mixed: Tensor = self.norm(apply(self.depthwise, key.sigmoid() * value))
+        return mixed
 
 
 class SpatialMix(nn.Module):
-    """Mix tokens: shift, keys and values on a pooled grid, mixer, norm, receptance, output.
+    """Mix tokens: shift, keys and values on a pooled grid, mixer, receptance, output.
 
     Parameters
     ----------
@@ -187,7 +195,6 @@ class SpatialMix(nn.Module):
         self.receptance = nn.Linear(width, width, bias=False)
         self.key_value = nn.Linear(width, 2 * width, bias=False)
         self.mixer = mixer
-        self.norm = nn.LayerNorm(width)
         self.output = nn.Linear(width, width, bias=False)
 
     def keys_and_values(self, shifted: Tensor) -> tuple[Tensor, Tensor]:
@@ -199,8 +206,7 @@ class SpatialMix(nn.Module):
         """Return what to add to a normalised grid (B, H, W, C)."""
         shifted = self.shift(grid)
         key, value = self.keys_and_values(shifted)
-        mixed = self.norm(self.mixer(key, value, shifted))
-        mixed = resize(mixed, grid.shape[1], grid.shape[2])
+        mixed = resize(self.mixer(key, value, shifted), grid.shape[1], grid.shape[2])
         result: Tensor = self.output(self.receptance(shifted).sigmoid() * mixed)
         return result
 
