@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import napari
-from pointer import Player, Script, click, notices, shoot, still
+from pointer import Player, Script, segment, shoot
 
 from napari_rwkvseg.adapters.samples import sample_path
 from napari_rwkvseg.engine.metrics import dice
@@ -26,18 +26,10 @@ GOOD = 0.9
 TIMEOUT = 120.0
 
 
-def segment(demo: Demo, folder: Path) -> Script:
+def click_through(demo: Demo, folder: Path) -> Script:
     """Click Segment and wait for the mask; write screenshot and mask."""
-    state, layers = demo.dock.workflow.state, demo.viewer.layers
-    yield "the button Segment", lambda: demo.button.isVisible() and demo.button.isEnabled()
-    yield "the window to settle", still(1.5)
-    click(demo.button)
-    yield "the run to start", lambda: state.running or MASK in layers
-    yield "the run to end", lambda: not state.running
-    yield f"the mask ({state.message.text})", lambda: MASK in layers
-    yield "the table", lambda: state.measured is not None
-    yield "napari's notices to go", lambda: not notices()
-    yield "the canvas to be drawn", still(1.0)
+    layers = demo.viewer.layers
+    yield from segment(demo.dock, demo.button, layers, MASK)
     shoot(folder / "screenshot.png", demo.dock.window())
     write_mask(folder / f"{SAMPLE}-mask.tif", layers[MASK].data, read_image(sample_path(SAMPLE)))
 
@@ -55,7 +47,7 @@ def main(folder: Path) -> int:
     for old in (folder / "screenshot.png", folder / f"{SAMPLE}-mask.tif"):
         old.unlink(missing_ok=True)
     demo = open_demo(SAMPLE)
-    player = Player(segment(demo, folder), TIMEOUT, demo.viewer.close)
+    player = Player(click_through(demo, folder), TIMEOUT, demo.viewer.close)
     napari.run()
     if player.failure:
         print(f"The demo failed: {player.failure}", file=sys.stderr)

@@ -6,9 +6,11 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from qtpy.QtCore import QPoint, QTimer
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtGui import QAction
+from qtpy.QtWidgets import QApplication, QMainWindow, QMenu, QMenuBar, QPushButton, QWidget
 
 Condition = Callable[[], object]
 Script = Iterator[tuple[str, Condition]]  # what is waited for, in words, and when it is so
@@ -95,3 +97,45 @@ def shoot(path: Path, window: QWidget | None = None) -> None:
     picture = screen.grabWindow(0, place.x(), place.y(), place.width(), place.height())
     if not picture.save(str(path)):
         raise RuntimeError(f"could not write {path}")
+
+
+def open_menu_and_choose(window: QMainWindow, *path: str) -> Script:
+    """Click through the menus of a window: "File", "Open Sample", … (beginnings suffice)."""
+    bar = window.menuBar()
+    yield from click_entry(bar, path[0])
+    menu = entry(bar, path[0]).menu()
+    for text in path[1:]:
+        yield f"the menu with {text}", menu.isVisible
+        yield from click_entry(menu, text)
+        menu = entry(menu, text).menu()
+
+
+def click_entry(menu: QMenu | QMenuBar, text: str) -> Script:
+    """Wait for an entry of a menu, then click it."""
+    yield f"the entry {text}", lambda: any(named(action, text) for action in menu.actions())
+    yield "the menu to be drawn", still(0.3)
+    click(menu, menu.actionGeometry(entry(menu, text)).center())
+
+
+def entry(menu: QMenu | QMenuBar, text: str) -> QAction:
+    """Return the first entry whose text begins so."""
+    return next(action for action in menu.actions() if named(action, text))
+
+
+def named(action: QAction, text: str) -> bool:
+    """Whether an entry can be seen and its text begins so."""
+    return action.isVisible() and action.text().replace("&", "").startswith(text)
+
+
+def segment(dock: Any, button: QPushButton, layers: Any, mask: str) -> Script:
+    """Click Segment in a dock of ours; wait for the layer with the mask, and for its table."""
+    state = dock.workflow.state
+    yield "the button Segment", lambda: button.isVisible() and button.isEnabled()
+    yield "the window to settle", still(1.5)
+    click(button)
+    yield "the mask", lambda: mask in layers or state.message.tone.name == "ERROR"
+    if mask not in layers:
+        raise RuntimeError(state.message.text)
+    yield "the table", lambda: state.measured is not None
+    yield "napari's notices to go", lambda: not notices()
+    yield "the canvas to be drawn", still(1.0)
