@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # same bits everywhere; before torch is imported
+
 import pytest
 
 from napari_rwkvseg.engine.card import Model
