@@ -33,6 +33,11 @@ def open_models(viewer: napari.Viewer) -> None:
     open_dock(viewer, "Models")
 
 
+def open_explorer(viewer: napari.Viewer) -> None:
+    """Open the Scan explorer tab."""
+    open_dock(viewer, "Scan explorer")
+
+
 def segment_active(viewer: napari.Viewer) -> None:
     """Segment the active image at once, with the settings of the Segment tab."""
     open_dock(viewer, "Segment").workflow.segment()

@@ -10,6 +10,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFrame, QMainWindow, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
 from napari_rwkvseg.store.library import Library
+from napari_rwkvseg.widgets.explorer.tab import ExplorerTab
 from napari_rwkvseg.widgets.footer import Footer
 from napari_rwkvseg.widgets.message import MessageLine
 from napari_rwkvseg.widgets.models import ModelsTab
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 TABS: tuple[tuple[str, Callable[[Workflow], QWidget]], ...] = (
     ("Segment", SegmentTab),
+    ("Scan explorer", ExplorerTab),
     ("Models", ModelsTab),
 )
 
@@ -79,8 +81,10 @@ class SegmentationDock(QWidget):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Watch the main window, which only now is among the parents."""
         super().showEvent(event)
-        window = self.window()
-        if isinstance(window, QMainWindow):
+        window = self.parentWidget()  # not window(): the dock is one itself while it floats
+        while window is not None and not isinstance(window, QMainWindow):
+            window = window.parentWidget()
+        if window is not None:
             window.removeEventFilter(self._guard)
             window.installEventFilter(self._guard)
 

@@ -100,6 +100,10 @@ class MaskLink:
             return None
         return self.geometry.strip(np.asarray(layer.data))
 
+    def written(self) -> NDArray[Any] | None:
+        """Return what we last wrote, shape (*lead, H, W); None before the first result."""
+        return self.geometry.strip(self._snapshot) if self._filled else None
+
     def fill(self, labels: NDArray[Any]) -> bool:
         """Put the first result into the layer, which was added with a placeholder.
 

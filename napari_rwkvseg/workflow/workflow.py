@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from psygnal import Signal
+
 from napari_rwkvseg.adapters.from_layers import LayerLike, full_resolution
 from napari_rwkvseg.adapters.to_layers import Geometry, geometry_of
 from napari_rwkvseg.engine.card import Model, ModelCard
@@ -57,7 +59,14 @@ class Workflow:
         Returns the present preferences.
     defer : callable
         Runs a function in a later turn of the event loop; by default at once.
+
+    Attributes
+    ----------
+    closing : Signal
+        Emitted before all work stops, for those that have work of their own.
     """
+
+    closing = Signal()
 
     def __init__(
         self,
@@ -143,8 +152,13 @@ class Workflow:
         if self.state.running:
             self._stop("Stopped. No layer was changed.")
 
+    def compute(self) -> Compute:
+        """Return the present preferences."""
+        return self._compute()
+
     def close(self) -> None:
         """Stop all work, for example because the window closes."""
+        self.closing.emit()
         self._lanes.cancel()
         self.results.pause()
         self._ticket = None

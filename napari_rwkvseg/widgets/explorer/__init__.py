@@ -1,0 +1,1 @@
+"""The Scan explorer tab: one widget per file."""

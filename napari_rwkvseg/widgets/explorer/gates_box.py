@@ -1,0 +1,86 @@
+"""What the network chose for this image, alone or against others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from superqt.utils import signals_blocked
+
+from napari_rwkvseg.widgets.explorer.gate_plot import GatePlot
+from napari_rwkvseg.widgets.listen import listen
+from napari_rwkvseg.widgets.style import GAP, combo, form, muted, name_row
+from napari_rwkvseg.workflow.explorer import Explorer
+
+NOBODY, FOLDER = "Nothing", "Mean of a folder…"
+LEGEND = (
+    "Part, level.block; one bar per head. Teal heads stay in windows, and their share stands on "
+    "the right; orange ones scan the whole grid."
+)
+
+
+class GatesBox(QWidget):
+    """The row Compare, the plot, the difference in words."""
+
+    def __init__(self, explorer: Explorer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._explorer = explorer
+
+        self.others = combo("Another open image, or the mean over the images of a folder")
+        self.plot = GatePlot()
+        self.difference = muted()
+
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GAP)
+        top = QWidget()
+        name_row(form(top), 0, "Compare with", self.others)
+        for widget in (top, self.difference, self.plot, muted(LEGEND)):
+            column.addWidget(widget)
+
+        self.others.activated.connect(self._choose)
+        state = explorer.state
+        for event in (state.events.gates, state.events.other):
+            listen(self, event, self._show)
+        listen(self, state.events.difference, self._say)
+        for event in (explorer.workflow.state.events.images, explorer.workflow.state.events.image):
+            listen(self, event, self._fill)
+        self._fill()
+        self._show()
+        self._say(state.difference)
+
+    def _fill(self, _: object = None) -> None:
+        state = self._explorer.workflow.state
+        with signals_blocked(self.others):
+            self.others.clear()
+            self.others.addItem(NOBODY)
+            for layer in state.images:
+                if layer is not state.image:
+                    self.others.addItem(layer.name, layer)
+            self.others.addItem(FOLDER)
+
+    def _choose(self, index: int) -> None:
+        layer = self.others.itemData(index)
+        if layer is not None:
+            self._explorer.compare(layer)
+        elif self.others.itemText(index) == FOLDER:
+            self._choose_folder()
+        else:
+            self._explorer.compare_nothing()
+
+    def _choose_folder(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "Mean over the images of a folder")
+        if chosen:
+            self._explorer.compare_folder(Path(chosen))
+        else:
+            self.others.setCurrentIndex(0)
+
+    def _show(self, _: object = None) -> None:
+        state = self._explorer.state
+        self.plot.show_tables(state.gates, state.other)
+        if state.other is None and not state.difference:
+            self.others.setCurrentIndex(0)
+
+    def _say(self, text: str) -> None:
+        self.difference.setText(text)
+        self.difference.setVisible(bool(text))

@@ -1,0 +1,418 @@
+"""What a person can ask the scan explorer, and what happens then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_rwkvseg.adapters.from_layers import LayerLike, image_from_layer
+from napari_rwkvseg.adapters.to_layers import geometry_of
+from napari_rwkvseg.engine.progress import CancelToken, Job
+from napari_rwkvseg.errors import RwkvSegError
+from napari_rwkvseg.workflow.choices import Message, Region, Tone
+from napari_rwkvseg.workflow.explorer import jobs
+from napari_rwkvseg.workflow.explorer.jobs import Read, Reading
+from napari_rwkvseg.workflow.explorer.layer_set import LayerSet
+from napari_rwkvseg.workflow.explorer.pointer import Pointer
+from napari_rwkvseg.workflow.explorer.state import ExplorerState, Look, Pixel, Shown
+from napari_rwkvseg.workflow.region import region_of
+from napari_rwkvseg.workflow.runner import JobResult, Latest, Runner, ignore_progress
+from napari_rwkvseg.workflow.workflow import Workflow
+
+if TYPE_CHECKING:
+    from napari_rwkvseg.engine.card import Model
+    from napari_rwkvseg.engine.explain import Explanation
+    from napari_rwkvseg.workflow.explorer.layer_set import Defer
+
+ORDER, HEAT = "order", "look"  # kinds of `adapters.scan_layers`, which imports torch
+START = Message("Click Explore to see in which order the model reads this image.")
+
+
+@dataclass(frozen=True)
+class ExplorerRunners:
+    """The kinds of work of the explorer that go on beside each other."""
+
+    read: Runner
+    draw: Runner
+    look: Runner
+    ask: Runner
+
+    def cancel(self) -> None:
+        """Stop everything."""
+        for runner in (self.read, self.draw, self.look, self.ask):
+            runner.cancel()
+
+
+class Explorer:
+    """State and actions of the explorer; call it from one thread only.
+
+    Parameters
+    ----------
+    workflow : Workflow
+        Knows viewer, image and model.
+    runners : ExplorerRunners
+        What runs the long work.
+    defer : callable
+        Runs a function in a later turn of the event loop.
+    """
+
+    def __init__(self, workflow: Workflow, runners: ExplorerRunners, defer: Defer) -> None:
+        self.workflow = workflow
+        self.state = ExplorerState(problem=START)
+        self.layers = LayerSet(workflow.viewer, defer)
+        self._runners = runners
+        self._pointer = Pointer(workflow.viewer, self._pointed)
+        self._reading = Latest(runners.read, self._read_job, self._was_read)
+        self._drawing = Latest(runners.draw, self._draw_job, self._was_drawn)
+        self._looking = Latest(runners.look, self._look_job, self._was_looked)
+        self._read: Read | None = None
+        self._focus: Pixel | None = None
+        self._model: tuple[str, Model] | None = None
+        self._on = False
+        self._source: tuple[Any, ...] = ()
+        workflow.closing.connect(self.close)
+        for event in (workflow.state.events.reading, workflow.state.events.card):
+            event.connect(self._other_source)
+        workflow.viewer.dims.events.current_step.connect(self._slice_moved)
+
+    # ------------------------------------------------------------------- reading
+    def start(self) -> None:
+        """Read the image that is chosen in the Segment tab, and follow it from now on."""
+        if problem := self.workflow.obstacle():
+            self.state.problem = Message(problem, Tone.ERROR)
+            return
+        self._on = True
+        self._source = self._present_source()
+        self._reread()
+
+    def close(self) -> None:
+        """Stop all work and take our layers away."""
+        self._on = False
+        self._runners.cancel()
+        for wish in (self._reading, self._drawing, self._looking):
+            wish.cancel()
+        self.set_asking(False)
+        self._forget()
+        self.state.busy = False
+        self.state.problem = START
+
+    @property
+    def active(self) -> bool:
+        """Whether the explorer follows the image."""
+        return self._on
+
+    @property
+    def read(self) -> Read | None:
+        """What was read last."""
+        return self._read
+
+    def _reread(self) -> None:
+        self.state.busy = True
+        self.state.problem = Message("Reading the image…")
+        self._reading.request()
+
+    def _read_job(self, token: CancelToken) -> Job[Read] | None:
+        layer = self.workflow.state.image
+        reading = None if layer is None else self.reading_of(layer, self._focus)
+        if reading is None:
+            self.state.busy = False
+            return None
+        return jobs.read(reading, token)
+
+    def reading_of(self, layer: LayerLike, focus: Pixel | None = None) -> Reading | None:
+        """Return what to read of an image layer, in its present slice; None if unreadable."""
+        state = self.workflow.state
+        if state.card is None:
+            return None
+        if layer is state.image:
+            image, channel = state.reading.image, state.reading.channel
+        else:
+            image, channel = image_from_layer(layer), None
+        if image is None:
+            return None
+        geometry = geometry_of(layer, image)
+        where = region_of(Region.SLICE, layer, image, self.workflow.viewer) or ()
+        if channel is not None:
+            image = replace(image.select_channel(channel), name=image.name)
+        known = self._read
+        same = known is not None and known.explanation.image.array is image.array
+        return Reading(
+            image=image,
+            index=tuple(part.start for part in where[:-2]),
+            geometry=geometry,
+            load=partial(self._load, state.card.name),
+            focus=focus,
+            tile=self.workflow.compute().tile,
+            window=known.explanation.window if known is not None and same else None,
+        )
+
+    def _load(self, name: str) -> Model:
+        """Return a model, from memory if it was the last one used (called in the job)."""
+        if self._model is None or self._model[0] != name:
+            self._model = (name, self.workflow.library.load(name))
+        return self._model[1]
+
+    def _was_read(self, result: JobResult) -> None:
+        state = self.state
+        state.busy = self._reading.busy
+        if result.error or result.value is None:
+            self._forget()
+            state.problem = Message(result.error, Tone.ERROR)
+            return
+        self._read = result.value
+        found = result.value.explanation
+        state.problem = _about(found)
+        state.explanation = found
+        state.gates = result.value.gates
+        self._say_difference()
+        shown = state.shown
+        layers = found.trace.layers
+        fits = shown is not None and shown.layer < len(layers)
+        self.choose(shown if shown is not None and fits else Shown(0, 0))
+        if state.pixel is not None and self._covers(state.pixel):
+            self._looking.request()
+
+    def _present_source(self) -> tuple[Any, ...]:
+        """Return what a reading depends on: a layer list that changed reads images anew."""
+        state = self.workflow.state
+        image = state.reading.image
+        array = None if image is None else (id(image.array), image.axes, image.spacing)
+        uid = None if state.image is None else state.image.unique_id
+        return uid, array, state.reading.channel, state.card
+
+    def _other_source(self, _: object = None) -> None:
+        """Follow another image, another reading of it, or another model."""
+        source = self._present_source()
+        if not self._on or source == self._source:
+            return
+        self._source, self._model, self._focus = source, None, None
+        self.state.pixel = None
+        if self.workflow.obstacle():
+            self.close()
+        else:
+            self._forget()
+            self._reread()
+
+    def _slice_moved(self, event: object = None) -> None:
+        """Read again where the slider rests on another plane."""
+        if not self._on or self._read is None or self.workflow.state.image is None:
+            return
+        reading = self.reading_of(self.workflow.state.image)
+        if reading is not None and reading.index != self._read.reading.index:
+            self._reread()
+
+    def _forget(self) -> None:
+        """Empty all that belongs to what was read."""
+        state = self.state
+        self._read = None
+        self.layers.remove()
+        state.explanation = state.gates = state.other = state.heat = None
+        state.answer = state.details = state.difference = ""
+        state.steps = state.step = 0
+        state.reason = ()
+
+    # ------------------------------------------------------------------- drawing
+    def choose(self, shown: Shown) -> None:
+        """Draw a head."""
+        self.state.shown = shown
+        self._drawing.request()
+        if self.state.pixel is not None and self.state.look is not Look.NETWORK:
+            self._looking.request()
+
+    def show_step(self, step: int) -> None:
+        """Show the visit up to a step, counted from 0."""
+        from napari_rwkvseg.adapters.scan_layers import visit_limits
+
+        self.state.step = max(0, min(step, self.state.steps - 1))
+        layer = self.layers.layer(ORDER)
+        if layer is not None:
+            layer.contrast_limits = visit_limits(self.state.step)
+
+    def _draw_job(self, token: CancelToken) -> Job[jobs.Drawn] | None:
+        if self._read is None or self.state.shown is None:
+            return None
+        return jobs.draw(self._read, self.state.shown)
+
+    def _was_drawn(self, result: JobResult) -> None:
+        if result.error:
+            self.state.problem = Message(result.error, Tone.ERROR)
+        if result.value is None or self._read is None or result.value.shown != self.state.shown:
+            return
+        drawn: jobs.Drawn = result.value
+        self.state.details = drawn.details
+        self.state.steps = drawn.steps
+        self.state.step = drawn.steps - 1
+        self.layers.show(drawn.layers)
+
+    # ------------------------------------------------------------------- looking
+    def set_asking(self, asking: bool) -> None:
+        """Let clicks on the image ask, or leave the mouse alone."""
+        self.state.asking = asking
+        self._pointer.listen(asking)
+        if not asking:
+            self.layers.remove(HEAT)
+
+    def set_look(self, look: Look) -> None:
+        """Change through what a pixel looks at others."""
+        self.state.look = look
+        if self.state.pixel is not None:
+            self._looking.request()
+
+    def look_at(self, pixel: Pixel) -> None:
+        """Ask what a pixel, row and column in the plane, looked at."""
+        self.state.pixel = pixel
+        self.state.reason = ()
+        if self._covers(pixel):
+            self._looking.request()
+        elif self._read is not None:  # in another tile of a large image
+            self._focus = pixel
+            self._reread()
+
+    def _pointed(self, position: Any) -> None:
+        """Ask about a world position, if it lies on the image."""
+        layer, read = self.workflow.state.image, self._read
+        if layer is None or read is None:
+            return
+        full = self.workflow.state.reading.image or read.reading.image
+        axes = full.axes.replace("s", "")
+        place = layer.world_to_data(position)
+        row, column = (round(float(place[axes.index(letter)])) for letter in "yx")
+        height, width = read.reading.image.plane_shape
+        if 0 <= row < height and 0 <= column < width:
+            self.look_at((row, column))
+
+    def _covers(self, pixel: Pixel) -> bool:
+        """Whether the part of the plane that was read holds a pixel."""
+        if self._read is None:
+            return False
+        rows, columns = self._read.explanation.tile.to_slices()
+        return pixel[0] in range(rows.start, rows.stop) and pixel[1] in range(
+            columns.start, columns.stop
+        )
+
+    def _look_job(self, token: CancelToken) -> Job[jobs.Looked] | None:
+        state = self.state
+        if self._read is None or state.pixel is None or state.shown is None:
+            return None
+        return jobs.look(self._read, state.look, state.shown, state.pixel)
+
+    def _was_looked(self, result: JobResult) -> None:
+        if result.error:
+            self.state.answer = result.error
+        if result.value is None or self._read is None or not self.state.asking:
+            return
+        looked: jobs.Looked = result.value
+        self.state.heat = looked.heat
+        self.state.answer = looked.answer
+        self.layers.show((looked.layer,))
+
+    # ---------------------------------------------------------------- comparing
+    def compare(self, layer: LayerLike) -> None:
+        """Compare the gates with those for another image, in its present slice."""
+        try:
+            reading = self.reading_of(layer)
+        except RwkvSegError as error:
+            self.state.difference = str(error)
+            return
+        if reading is not None:
+            self._compare([lambda: reading], layer.name)
+
+    def compare_folder(self, folder: Path) -> None:
+        """Compare the gates with their mean over the images of a folder."""
+        card = self.workflow.state.card
+        if card is None:
+            return
+        load, tile = partial(self._load, card.name), self.workflow.compute().tile
+        sources = jobs.folder_sources(folder, load, tile)
+        self._compare(sources, f"mean of {len(sources)} images in {folder.name}")
+
+    def compare_nothing(self) -> None:
+        """Show the gates of this image alone."""
+        self.state.other = None
+        self.state.difference = ""
+
+    def _compare(self, sources: Sequence[Callable[[], Reading]], name: str) -> None:
+        token = CancelToken()
+        self.state.difference = f"Reading {name}…"
+        job = jobs.compare_with(sources, name, token)
+        self._runners.ask.start(job, token, ignore_progress, self._was_compared)
+
+    def _was_compared(self, result: JobResult) -> None:
+        self.state.other = result.value
+        self.state.difference = result.error
+        self._say_difference()
+
+    def _say_difference(self) -> None:
+        ours, other = self.state.gates, self.state.other
+        if ours is not None and other is not None:
+            from napari_rwkvseg.engine.gates import compare
+
+            self.state.difference = compare(ours, other)
+
+    # --------------------------------------------------------------------- why
+    def ask_why(self) -> None:
+        """Explain the pixel asked about last, where its label was corrected."""
+        run, pixel, read = self.workflow.results.run, self.state.pixel, self._read
+        if pixel is None or read is None:
+            self.state.reason = ("Click a pixel first: switch on Ask, then click on the image.",)
+            return
+        before = None if run is None else run.link.written()
+        after = None if run is None else run.link.current()
+        if before is None or after is None:
+            self.state.reason = ("There is no mask of this image yet. Segment it first.",)
+            return
+        old, new = (_classes(labels[read.reading.index]) for labels in (before, after))
+        if run is not None and run.link.objects:
+            old, new = old.clip(0, 1), new.clip(0, 1)
+        if old[pixel] == new[pixel]:
+            self.state.reason = (
+                "The label here is as the model wrote it. Correct the mask with the brush, "
+                "then click a corrected pixel.",
+            )
+            return
+        self._runners.ask.start(
+            jobs.ask_why(read, pixel, old, new), CancelToken(), ignore_progress, self._was_asked
+        )
+
+    def _was_asked(self, result: JobResult) -> None:
+        if result.value is None:
+            self.state.reason = (result.error,) if result.error else ()
+            return
+        found, layer = result.value
+        self.state.reason = found.sentences
+        self.state.heat = found.heat
+        self.layers.show((layer,))
+
+    # ------------------------------------------------------------------- export
+    def export(self, write: Callable[[Explanation], object], path: Path) -> None:
+        """Write a picture or a table of what was read."""
+        if self._read is None:
+            return
+        job = jobs.export(write, self._read, path)
+        self._runners.ask.start(job, CancelToken(), ignore_progress, self._was_exported)
+
+    def _was_exported(self, result: JobResult) -> None:
+        done = Message(f"Saved {result.value.name}.", Tone.DONE) if result.value else None
+        self.state.problem = done or Message(result.error, Tone.ERROR)
+
+
+def _classes(labels: Any) -> Any:
+    return labels.astype("int64")
+
+
+def _about(found: Explanation) -> Message:
+    """Return what to know about what was read."""
+    text = f"{found.card.title or found.card.name} on {found.image.name}"
+    if found.index:
+        text += f", plane {', '.join(str(i) for i in found.index)}"
+    if found.tiles > 1:
+        text += (
+            f". The image is read in {found.tiles} tiles; this is the one around the pixel "
+            "you clicked, or around the middle"
+        )
+    if not found.trace.words:
+        text += ". Its decoder has no nested scan"
+    return Message(f"{text}.")

@@ -1,0 +1,93 @@
+"""What the explorer shows: one evented object. Importing it imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar
+
+from psygnal import SignalGroupDescriptor
+
+from napari_rwkvseg.workflow.choices import Message
+
+if TYPE_CHECKING:
+    from napari_rwkvseg.engine.explain import Explanation
+    from napari_rwkvseg.engine.gates import GateTable
+    from napari_rwkvseg.engine.heat import Heat
+
+Pixel = tuple[int, int]
+
+
+class Look(StrEnum):
+    """Through what a pixel looks at others; the values are what people read."""
+
+    HEAD = "The chosen head"
+    BLOCK = "All heads of its block, by weight"
+    NETWORK = "The whole network"
+    WORDS = "The decoder's words in their cell"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Which head of which layer is drawn, counted from 0 in the order of the forward pass."""
+
+    layer: int
+    head: int
+
+
+@dataclass(eq=False)
+class ExplorerState:
+    """Fields emit `events.<name>` when they change.
+
+    Attributes
+    ----------
+    busy : bool
+        Whether the image is being read.
+    problem : Message
+        Why there is nothing to see, or what to know about it.
+    explanation : Explanation or None
+        What the model did with the plane in sight.
+    shown : Shown or None
+        Which head is drawn.
+    details : str
+        That head in words.
+    steps : int
+        Steps of its longest sequence.
+    step : int
+        Up to which step the visit is shown.
+    look : Look
+        What a click on a pixel asks.
+    asking : bool
+        Whether clicks on the image ask.
+    pixel : tuple of int or None
+        The last pixel asked about, row and column in the plane.
+    heat : Heat or None
+        What it looked at.
+    answer : str
+        That in words.
+    gates, other : GateTable or None
+        Of this image, and of what it is compared with.
+    difference : str
+        The comparison in words.
+    reason : tuple of str
+        Why the pixel was wrong, in sentences.
+    """
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
+
+    busy: bool = False
+    problem: Message = field(default_factory=Message)
+    explanation: Explanation | None = None
+    shown: Shown | None = None
+    details: str = ""
+    steps: int = 0
+    step: int = 0
+    look: Look = Look.HEAD
+    asking: bool = False
+    pixel: Pixel | None = None
+    heat: Heat | None = None
+    answer: str = ""
+    gates: GateTable | None = None
+    other: GateTable | None = None
+    difference: str = ""
+    reason: tuple[str, ...] = ()
