@@ -84,10 +84,17 @@ def click_screen(point: QPoint) -> None:
     subprocess.run([*move, "sleep", "0.1", "click", "1"], check=True, timeout=20)
 
 
-def notices() -> list[QWidget]:
+def notices() -> list[Any]:
     """Return the notices that napari shows over its canvas at present."""
     widgets = QApplication.allWidgets()
     return [w for w in widgets if type(w).__name__ == "NapariQtNotification" and w.isVisible()]
+
+
+def close_notices() -> Script:
+    """Click the notices away, the topmost first."""
+    while shown := notices():
+        click(shown[-1].close_button)
+        yield "a notice to go", lambda notice=shown[-1]: notice not in notices()
 
 
 def shoot(path: Path, window: QWidget | None = None) -> None:
@@ -132,10 +139,11 @@ def segment(dock: Any, button: QPushButton, layers: Any, mask: str) -> Script:
     state = dock.workflow.state
     yield "the button Segment", lambda: button.isVisible() and button.isEnabled()
     yield "the window to settle", still(1.5)
+    yield from close_notices()
     click(button)
     yield "the mask", lambda: mask in layers or state.message.tone.name == "ERROR"
     if mask not in layers:
         raise RuntimeError(state.message.text)
     yield "the table", lambda: state.measured is not None
-    yield "napari's notices to go", lambda: not notices()
+    yield from close_notices()
     yield "the canvas to be drawn", still(1.0)
