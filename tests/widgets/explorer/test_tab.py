@@ -1,0 +1,90 @@
+"""The explorer in a real window: explore, choose heads, export, stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+from qtpy.QtWidgets import QFileDialog
+
+from napari_rwkvseg.workflow.explorer import Shown
+from tests.widgets.docking import WAIT
+from tests.widgets.explorer.exploring import ExplorerDesk
+
+
+def test_explore_shows_what_ran_and_stop_takes_it_away(viewer: Any, qtbot: QtBot) -> None:
+    desk = ExplorerDesk(viewer, qtbot)
+    assert desk.ours == []
+    assert not desk.page.tree.isVisible()
+    desk.explore()
+    np.testing.assert_array_equal(desk.order, desk.path(Shown(0, 0)))
+    assert desk.page.tree.isVisible()
+    assert desk.page.button.text() == "Stop exploring"
+    desk.click(desk.page.button)
+    assert desk.ours == []
+    assert [layer.name for layer in viewer.layers] == ["noise"]
+    assert desk.page.button.text() == "Explore"
+    assert not desk.page.tree.isVisible()
+
+
+def test_a_click_in_the_tree_draws_that_head(viewer: Any, qtbot: QtBot) -> None:
+    desk = ExplorerDesk(viewer, qtbot).explore()
+    selected = set(viewer.layers.selection)
+    for shown in (Shown(1, 3), Shown(3, 1), Shown(0, 2)):
+        desk.click_head(shown)
+    qtbot.waitUntil(lambda: desk.ours == ["order", "path", "blocks"])
+    assert set(viewer.layers.selection) == selected
+    assert "diagonal snake in 8×8 windows" in desk.page.tree.details.text()
+
+
+def test_the_tree_names_level_block_and_head(viewer: Any, qtbot: QtBot) -> None:
+    tree = ExplorerDesk(viewer, qtbot).explore().page.tree.tree
+    tops = [tree.topLevelItem(i).text(0) for i in range(tree.topLevelItemCount())]
+    assert tops[0] == "Encoder level 1 · 12×8 of 8 px"
+    assert tops[-1] == "Decoder level 2 · 12×8 of 8 px"
+    block = tree.topLevelItem(1).child(0)
+    assert block.text(0) == "Block 1"
+    assert [block.child(i).text(0) for i in range(4)] == [
+        "1 column snake in 8×8 windows",
+        "2 row snake in 8×8 windows",
+        "3 anti-diagonal snake in 8×8 windows",
+        "4 Hilbert, global",
+    ]
+
+
+def test_closing_the_dock_leaves_the_viewer_as_it_was(viewer: Any, qtbot: QtBot) -> None:
+    desk = ExplorerDesk(viewer, qtbot).explore()
+    viewer.window.remove_dock_widget(desk.dock)
+    assert [layer.name for layer in viewer.layers] == ["noise"]
+    desk.dock.deleteLater()
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_nothing_is_wider_than_the_narrowest_dock(viewer: Any, qtbot: QtBot, theme: str) -> None:
+    viewer.theme = theme
+    desk = ExplorerDesk(viewer, qtbot).explore()
+    bar = 16  # px of a vertical scroll bar
+    assert desk.page.minimumSizeHint().width() <= 280 - bar
+
+
+def test_exports_are_files_of_what_is_shown(
+    viewer: Any, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = ExplorerDesk(viewer, qtbot).explore()
+    desk.click_head(Shown(1, 3))
+    box = desk.page.export
+    for button, name in ((box.picture, "head.png"), (box.order, "order.csv")):
+        path = tmp_path / name
+        answer = (str(path), "")
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, a=answer: a)
+        desk.click(button)
+        qtbot.waitUntil(lambda n=name: desk.page.text.text() == f"Saved {n}.", timeout=WAIT)
+        assert path.stat().st_size > 1000
+    lines = (tmp_path / "order.csv").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 1 + 8 * 12
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("", ""))
+    desk.click(box.overview)  # given up
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["head.png", "order.csv"]

@@ -1,0 +1,268 @@
+"""The explorer without a window: what is read, drawn, asked, and what stays untouched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_rwkvseg.adapters.scan_layers import PREFIX
+from napari_rwkvseg.engine.card import Model
+from napari_rwkvseg.workflow import Tone
+from napari_rwkvseg.workflow.explorer import Explorer, ExplorerRunners, Look, Shown
+from tests.recording import scanning_model
+from tests.workflow.builders import Bench, StepRunner
+
+NOISE = np.random.default_rng(8).random((50, 70)).astype(np.float32)
+
+
+class Desk:
+    """A bench with an explorer whose work is done at once, except reading."""
+
+    def __init__(self, model: Model | None = None, image: Any = NOISE, **keywords: Any) -> None:
+        self.bench = Bench(model or scanning_model(), eager=True)
+        self.layer = self.bench.add(image, **keywords)
+        self.reading = StepRunner()
+        others = [StepRunner(eager=True) for _ in range(3)]
+        self.explorer = Explorer(
+            self.bench.workflow, ExplorerRunners(self.reading, *others), lambda function: function()
+        )
+        self.state = self.explorer.state
+
+    def start(self) -> Desk:
+        self.explorer.start()
+        self.reading.finish()
+        return self
+
+    @property
+    def ours(self) -> list[str]:
+        return [n.removeprefix(PREFIX) for n in self.bench.names if n.startswith(PREFIX)]
+
+    def data(self, kind: str) -> np.ndarray:
+        return self.bench.viewer.layers[PREFIX + kind].data
+
+
+def test_nothing_is_read_before_somebody_asks() -> None:
+    desk = Desk()
+    assert (desk.reading.started, desk.ours, desk.state.explanation) == (0, [], None)
+
+
+def test_without_an_image_the_obstacle_is_told() -> None:
+    desk = Desk()
+    desk.bench.viewer.layers.clear()
+    desk.explorer.start()
+    assert desk.state.problem.tone is Tone.ERROR
+    assert "no image" in desk.state.problem.text
+    assert not desk.explorer.active
+
+
+def test_the_first_head_is_drawn_once_the_image_is_read() -> None:
+    desk = Desk().start()
+    assert desk.ours == ["order", "path", "blocks"]
+    path = desk.state.explanation.path(0, 0)
+    np.testing.assert_array_equal(desk.data("order"), path.rank)
+    assert desk.state.details.splitlines()[0] == "12×8 cells of 8 px; row snake in 8×8 windows"
+    assert "averaged over 2×2 tokens" in desk.state.details
+    assert "Cells at the border reach 6 px into the padding." in desk.state.details
+    assert (desk.state.steps, desk.state.step) == (64, 63)
+
+
+def test_another_head_takes_the_place_of_the_first() -> None:
+    desk = Desk().start()
+    before = {layer.unique_id for layer in desk.bench.viewer.layers}
+    desk.explorer.choose(Shown(1, 0))
+    assert desk.ours == ["order", "path", "blocks"]
+    assert {layer.unique_id for layer in desk.bench.viewer.layers} == before
+    explanation = desk.state.explanation
+    np.testing.assert_array_equal(desk.data("order"), explanation.path(1, 0).rank)
+    desk.explorer.choose(Shown(3, 3))
+    assert desk.ours == ["order", "path"]  # no blocks
+    np.testing.assert_array_equal(desk.data("order"), explanation.path(3, 3).rank)
+    order = desk.bench.viewer.layers[PREFIX + "order"]
+    assert order.scale.tolist() == [32, 32]
+    assert order.translate.tolist() == [15.5, 15.5]
+
+
+def test_the_selected_layer_stays_selected() -> None:
+    desk = Desk()
+    labels = desk.bench.viewer.add_labels(np.zeros((50, 70), np.uint8))
+    desk.explorer.start()
+    desk.reading.finish()
+    layers = desk.bench.viewer.layers
+    assert layers.selection.active is labels
+    desk.explorer.choose(Shown(2, 1))
+    desk.explorer.close()
+    assert layers.selection.active is labels
+    assert set(layers.selection) == {labels}
+
+
+def test_closing_takes_all_layers_away_and_so_does_the_end_of_the_workflow() -> None:
+    for close in ("explorer", "workflow"):
+        desk = Desk().start()
+        callbacks = desk.bench.viewer.mouse_drag_callbacks
+        before = list(callbacks)
+        desk.explorer.set_asking(True)
+        assert len(callbacks) == len(before) + 1
+        desk.explorer.look_at((3, 3))
+        assert "look" in desk.ours
+        (desk.explorer if close == "explorer" else desk.bench.workflow).close()
+        assert desk.bench.names == ["cells"]
+        assert callbacks == before
+        assert desk.state.explanation is None
+
+
+def test_own_layers_never_start_another_reading_nor_become_images() -> None:
+    desk = Desk().start()
+    desk.explorer.choose(Shown(1, 1))
+    assert desk.reading.started == 1
+    assert [layer.name for layer in desk.bench.state.images] == ["cells"]
+
+
+def test_a_layer_somebody_removed_comes_back_with_the_next_head() -> None:
+    desk = Desk().start()
+    desk.bench.viewer.layers.remove(PREFIX + "order")
+    desk.explorer.choose(Shown(1, 0))
+    assert desk.ours == ["path", "blocks", "order"]
+
+
+def test_another_image_is_read_in_place_of_the_first() -> None:
+    desk = Desk().start()
+    desk.bench.add(NOISE[:40, :40], name="small")
+    desk.reading.finish()
+    assert desk.state.explanation.image.name == "small"
+    assert desk.data("order").shape == (5, 5)
+
+
+def test_the_slice_in_sight_is_read() -> None:
+    stack = np.stack([NOISE, NOISE[::-1], NOISE[:, ::-1]])
+    desk = Desk(image=stack, scale=(4, 1, 1), units=("mm",) * 3)
+    desk.bench.viewer.dims.set_point(0, 4)
+    desk.start()
+    assert desk.state.explanation.index == (1,)
+    assert desk.data("order").shape == (1, 7, 9)
+    window = desk.state.explanation.window
+    desk.bench.viewer.dims.set_point(0, 8)
+    desk.reading.finish()
+    assert desk.state.explanation.index == (2,)
+    assert desk.state.explanation.window is window  # of the whole image: measured once
+    assert desk.bench.viewer.layers[PREFIX + "order"].translate[0] == 8
+    assert "plane 2" in desk.state.problem.text
+
+
+def test_steps_show_as_much_of_the_visit() -> None:
+    desk = Desk().start()
+    desk.explorer.show_step(20)
+    limits = desk.bench.viewer.layers[PREFIX + "order"].contrast_limits
+    assert limits == pytest.approx([0, 20 / 0.995])
+    desk.explorer.show_step(1000)
+    assert desk.state.step == 63
+    desk.explorer.show_step(-5)
+    assert desk.state.step == 0
+
+
+@pytest.mark.parametrize("look", list(Look))
+def test_a_pixel_tells_what_it_looked_at(look: Look) -> None:
+    desk = Desk().start()
+    desk.explorer.set_asking(True)
+    desk.explorer.set_look(look)
+    desk.explorer.look_at((20, 30))
+    explanation = desk.state.explanation
+    expected = {
+        Look.HEAD: lambda: explanation.look(0, 0, (20, 30)),
+        Look.BLOCK: lambda: explanation.look(0, None, (20, 30)),
+        Look.NETWORK: lambda: explanation.field_heat((20, 30)),
+        Look.WORDS: lambda: explanation.words(2, (20, 30)),
+    }[look]()
+    np.testing.assert_array_equal(desk.data("look"), expected.values)
+    assert desk.state.answer == f"Row 20, column 30: {expected.text}."
+
+
+def test_words_are_those_of_the_level_that_is_shown() -> None:
+    desk = Desk().start()
+    desk.explorer.set_asking(True)
+    desk.explorer.set_look(Look.WORDS)
+    desk.explorer.choose(Shown(2, 0))  # 1/16: words of 8 px
+    desk.explorer.look_at((20, 30))
+    assert desk.bench.viewer.layers[PREFIX + "look"].scale.tolist() == [8, 8]
+
+
+def test_a_decoder_without_words_says_so() -> None:
+    desk = Desk(scanning_model(decoder="shuffle")).start()
+    desk.explorer.set_look(Look.WORDS)
+    desk.explorer.look_at((20, 30))
+    assert desk.state.answer == "The decoder of this model has no nested scan."
+
+
+def test_models_that_do_not_scan_say_so() -> None:
+    desk = Desk(scanning_model(decoder="shuffle", mixer="convolution")).start()
+    assert "does not scan" in desk.state.problem.text
+    assert desk.ours == []
+
+
+def test_a_pixel_in_another_tile_has_that_tile_read() -> None:
+    desk = Desk(image=np.random.default_rng(0).random((50, 700)))
+    desk.bench.workflow._compute = lambda: type("Compute", (), {"tile": 128})()
+    desk.start()
+    first = desk.state.explanation.tile
+    assert "is read in" in desk.state.problem.text
+    desk.explorer.set_asking(True)
+    desk.explorer.look_at((10, 690))
+    desk.reading.finish()
+    tile = desk.state.explanation.tile
+    assert (first.left < 400, tile.left) == (True, 700 - 128)
+    assert desk.bench.viewer.layers[PREFIX + "look"].translate[1] == 572 + 3.5
+
+
+def test_images_are_compared_by_their_gates() -> None:
+    desk = Desk()
+    other = desk.bench.add(NOISE[::-1] ** 4, name="other")
+    desk.bench.workflow.selection.choose(desk.layer)
+    desk.start()
+    desk.explorer.compare(other)
+    assert desk.state.other.name == "other"
+    assert desk.state.difference.startswith("The weights differ by")
+    desk.explorer.compare_nothing()
+    assert (desk.state.other, desk.state.difference) == (None, "")
+
+
+def test_a_folder_is_compared_by_its_mean(tmp_path: Path) -> None:
+    for number in range(2):
+        tifffile.imwrite(tmp_path / f"{number}.tif", np.roll(NOISE, 9 * number, 0) ** (1 + number))
+    desk = Desk().start()
+    desk.explorer.compare_folder(tmp_path)
+    assert desk.state.other.name == f"mean of 2 images in {tmp_path.name}"
+    desk.explorer.compare_folder(tmp_path / "..")
+    assert "no image that can be read" in desk.state.difference
+
+
+def test_a_corrected_pixel_is_explained_in_sentences() -> None:
+    desk = Desk()
+    mask = desk.bench.run()
+    desk.start()
+    explorer = desk.explorer
+    explorer.ask_why()
+    assert "Click a pixel first" in desk.state.reason[0]
+    explorer.look_at((20, 30))
+    explorer.ask_why()
+    assert "as the model wrote it" in desk.state.reason[0]
+    mask.selected_label = 1 - int(mask.data[20, 30])
+    mask.paint((20, 30), mask.selected_label)
+    explorer.ask_why()
+    assert desk.state.reason[0].startswith("The model said")
+    assert "look" in desk.ours
+
+
+def test_without_a_mask_there_is_nothing_to_explain() -> None:
+    desk = Desk().start()
+    desk.explorer.look_at((20, 30))
+    desk.explorer.ask_why()
+    assert desk.state.reason == ("There is no mask of this image yet. Segment it first.",)
+
+
+def test_exports_say_where_they_went_or_why_not(tmp_path: Path) -> None:
+    desk = Desk().start()
+    desk.explorer.export(lambda explanation: None, tmp_path / "head.png")
+    assert desk.state.problem.text == "Saved head.png."
