@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,19 +18,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.peers import PEERS
-from benchmarks.timing import (
-    Race,
-    conditions,
-    gmac,
-    parameters,
-    peak_megabytes,
-    report,
-)
+from benchmarks.timing import Race, gmac, parameters, peak_megabytes, report
 from napari_rwkvseg.network.config import SIZES
 from napari_rwkvseg.network.model import build_network
 
 OURS = "base"
 TRAINING_BATCH = (4, 3, 256, 256)
+SECONDS = 5.0  # of CPU time per comparison, at least
 COUNTED_SIZE = 256  # at which multiply-adds are counted
 
 
@@ -75,38 +69,35 @@ class TrainingStep:
 
 def race_rows(
     what: str, calls: Mapping[str, Callable[[], None]], rounds: int
-) -> list[dict[str, Any]]:
-    """Return a row per network: milliseconds, ratio to ours, peak memory."""
-    race = Race(calls, rounds)
-    return [
-        {
+) -> Iterator[dict[str, Any]]:
+    """Yield a row per network: milliseconds, ratio to ours, peak memory."""
+    race = Race(calls, rounds, at_least=SECONDS)
+    for name, call in calls.items():
+        yield {
             "what": what,
             "network": name,
             "ms": race.median(name) * 1e3,
             "base / this": race.ratio(OURS, name),
             "peak MB": peak_megabytes(call),
         }
-        for name, call in calls.items()
-    ]
 
 
 def measure(
     networks: Mapping[str, nn.Module], sizes: Sequence[int], training: Sequence[int], rounds: int
-) -> list[dict[str, Any]]:
-    """Return what the networks cost: once per network, then per size, then per training step."""
-    rows: list[dict[str, Any]] = []
+) -> Iterator[dict[str, Any]]:
+    """Yield what the networks cost: once per network, then per size, then per training step."""
     for name, network in networks.items():
         network.eval()
         image = torch.randn(1, 3, COUNTED_SIZE, COUNTED_SIZE)
         figures = {"parameters": parameters(network), "GMAC at 256": gmac(network, image)}
-        rows.append({"what": "budget", "network": name, **figures})
+        yield {"what": "budget", "network": name, **figures}
     for size in sizes:
         image = torch.randn(1, 3, size, size)
         calls = {name: partial(forward, network, image) for name, network in networks.items()}
-        rows += race_rows(f"forward {size}x{size}", calls, rounds)
+        yield from race_rows(f"forward {size}x{size}", calls, rounds)
     steps = {name: TrainingStep(network, training) for name, network in networks.items()}
     shape = "x".join(str(side) for side in training)
-    return rows + race_rows(f"training step {shape}", steps, rounds)
+    yield from race_rows(f"training step {shape}", steps, rounds)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -122,8 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.manual_seed(0)
     networks, skipped = build(chosen.only)
     rows = measure(networks, chosen.sizes, chosen.training, chosen.rounds)
-    result = {"conditions": conditions(chosen.rounds), "rows": rows, "skipped": skipped}
-    report(result, chosen.json)
+    report(rows, chosen.rounds, chosen.json, skipped)
 
 
 if __name__ == "__main__":

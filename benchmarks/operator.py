@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.timing import Call, Race, conditions, report
+from benchmarks.timing import Call, Race, report
 from napari_rwkvseg.scan.orders import scan_order
 from napari_rwkvseg.wkv import ScanPlan, bi_wkv
 
@@ -78,7 +78,7 @@ def competitors(tokens: int, channels: int) -> dict[str, Call]:
 
 def measure(tokens: int, channels: int, rounds: int) -> dict[str, Any]:
     """Return nanoseconds per element of each competitor, and the ratios that matter."""
-    race = Race(competitors(tokens, channels), rounds)
+    race = Race(competitors(tokens, channels), rounds, cold=True)
     row: dict[str, Any] = {"tokens": tokens, "channels": channels}
     for name in race.seconds:
         row[f"{name} ns"] = race.median(name) * 1e9 / (tokens * channels)
@@ -101,8 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    rows = [measure(tokens, chosen.channels, chosen.rounds) for tokens in chosen.tokens]
-    report({"conditions": conditions(chosen.rounds), "rows": rows}, chosen.json)
+    rows = (measure(tokens, chosen.channels, chosen.rounds) for tokens in chosen.tokens)
+    report(rows, chosen.rounds, chosen.json)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,10 @@ class Race:
         The competitors.
     rounds : int
         Turns of each, at least 5 for a median worth the name; one more to warm up is not counted.
+    at_least : float
+        CPU seconds to go on for, even if that takes more rounds: short calls are the noisy ones.
+    cold : bool
+        Whether the caches are overwritten before each call.
 
     Attributes
     ----------
@@ -42,15 +46,19 @@ class Race:
         CPU time of each turn.
     """
 
-    def __init__(self, calls: Mapping[str, Call], rounds: int = 7) -> None:
+    def __init__(
+        self, calls: Mapping[str, Call], rounds: int, *, at_least: float = 0.0, cold: bool = False
+    ) -> None:
         self.seconds: dict[str, list[float]] = {name: [] for name in calls}
-        caches = torch.zeros(CACHE_BYTES // 4)
-        for turn in range(rounds + 1):
+        caches = torch.zeros(CACHE_BYTES // 4 if cold else 1)
+        for call in calls.values():
+            call()
+        turns, start = 0, time.process_time()
+        while turns < rounds or time.process_time() - start < at_least:
+            turns += 1
             for name, call in calls.items():
                 caches.add_(1)
-                taken = cpu_seconds(call)
-                if turn:
-                    self.seconds[name].append(taken)
+                self.seconds[name].append(cpu_seconds(call))
 
     def median(self, name: str) -> float:
         """Return the median of a competitor, in seconds."""
@@ -115,17 +123,22 @@ def conditions(rounds: int) -> dict[str, Any]:
     }
 
 
-def report(result: Mapping[str, Any], target: str | None) -> None:
-    """Print the rows as a table, and write all as JSON to a file, or to standard output for "-"."""
+def report(
+    rows: Iterable[Mapping[str, Any]], rounds: int, target: str | None, skipped: Sequence[str] = ()
+) -> None:
+    """Print each row as it comes, and write all as JSON to a file or, for "-", only print that."""
+    kept = []
+    for row in rows:
+        kept.append(row)
+        if target != "-":
+            print("  ".join(f"{name} {_show(value)}" for name, value in row.items()), flush=True)
+    result = {"conditions": conditions(rounds), "rows": kept, "skipped": list(skipped)}
     if target == "-":
-        json.dump(result, sys.stdout, indent=1)
-        return
-    for row in result["rows"]:
-        print("  ".join(f"{name} {_show(value)}" for name, value in row.items()))
-    for note in result.get("skipped", []):
-        print(f"skipped: {note}")
-    if target:
+        print(json.dumps(result, indent=1))
+    elif target:
         Path(target).write_text(json.dumps(result, indent=1), "utf-8")
+    for reason in skipped:
+        print(f"skipped: {reason}", file=sys.stderr)
 
 
 def _show(value: object) -> str:
