@@ -70,7 +70,7 @@ class TestManifest:
     def test_its_name_is_the_name_of_the_distribution(self, manifest: PluginManifest) -> None:
         assert manifest.name == metadata("napari-rwkvseg")["Name"]
 
-    def test_every_command_has_an_id_of_its_own_under_our_name(self, manifest: PluginManifest) -> None:
+    def test_commands_have_ids_of_their_own_under_our_name(self, manifest: PluginManifest) -> None:
         ids = [command.id for command in manifest.contributions.commands or []]
         assert len(set(ids)) == len(ids)
         assert all(command_id.startswith("napari-rwkvseg.") for command_id in ids)
