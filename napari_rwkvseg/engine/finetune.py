@@ -1,0 +1,229 @@
+"""Fine-tuning on corrections: from a model and what people said to a candidate, in seconds.
+
+First only the decoder learns, on encoder features that are computed once; then all weights, with
+smaller steps. Batch statistics stay those of the start: a few crops of one image would spoil them.
+Where nobody looked, and on images learnt before, the old model is the teacher, so that nothing is
+forgotten. The result is the moving average of the weights. What a step draws is a function of seed
+and step; the number of steps is fixed before the first one. So the same evidence, seed, steps,
+device and thread count give the same weights.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from napari_rwkvseg.engine.evidence import UNSEEN, Evidence
+from napari_rwkvseg.engine.evidence_loss import Shared
+from napari_rwkvseg.engine.evidence_views import PLAIN, EvidenceSource, Views, draw_views
+from napari_rwkvseg.engine.losses import hard_dice
+from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
+from napari_rwkvseg.engine.tuner import EncodedViews, FinetuneOptions, Tuner
+from napari_rwkvseg.network.model import SegmentationNetwork
+
+LATE = 1.2  # of the planned seconds: then the run ends, whatever step it is at
+FEWEST = 8  # steps of a planned run, however slow the computer
+HEAD_COST = 0.5  # of a step of the first phase, against one of the second
+CHECKS = 12  # in a run
+PLATEAU, PATIENCE = 0.001, 4  # Dice; checks without such a gain before the run ends
+PERFECT = 0.998  # Dice from which on there is nothing more to learn
+WARM_UP = 5  # steps of each phase
+PLAN, CHECK, CACHE = -1, -2, -3  # in place of a step's number: what is drawn besides the steps
+
+
+@dataclass(frozen=True, eq=False)
+class Finetuned:
+    """A candidate.
+
+    Attributes
+    ----------
+    network : SegmentationNetwork
+        In evaluation mode, on the processor.
+    steps, planned : int
+        Taken; planned before the first one. A run with `planned` as its option is repeatable.
+    """
+
+    network: SegmentationNetwork
+    steps: int
+    planned: int
+
+
+def finetune(
+    network: SegmentationNetwork,
+    teacher: SegmentationNetwork,
+    shared: Shared,
+    fresh: Sequence[Evidence],
+    replay: Sequence[Evidence],
+    options: FinetuneOptions,
+    device: torch.device,
+    token: CancelToken | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Job[Finetuned]:
+    """Learn from corrections.
+
+    Parameters
+    ----------
+    network, teacher : SegmentationNetwork
+        Where to start, and the old model; they are the same network unless classes changed.
+        Neither is changed.
+    shared : sequence of (int, int)
+        Numbers of the classes that both know: here, there.
+    fresh, replay : sequence of Evidence
+        Corrections to learn, and those learnt before; nothing that is held out.
+    options : FinetuneOptions
+        How.
+    device : torch.device
+        Where.
+    token : CancelToken, optional
+        Polled at every step.
+    clock : callable
+        Monotonic seconds.
+
+    Yields
+    ------
+    Progress
+        One per step with the metric ``loss``; at each check also ``dice`` of the average on views
+        of the corrections.
+
+    Returns
+    -------
+    Finetuned
+
+    Raises
+    ------
+    TrainingDivergedError
+        If the loss stays non-finite.
+    ValueError
+        If no pixel has evidence.
+    """
+    if not any(piece.seen.any() for piece in (*fresh, *replay)):
+        raise ValueError("no pixel to learn from: correct or accept a region first")
+    tuner = Tuner(network, teacher, shared, options, device)
+    run = _Run(tuner, fresh, replay, token or CancelToken(), clock)
+    steps = yield from run.steps()
+    return Finetuned(tuner.average.cpu(), steps, run.planned)
+
+
+class _Run:
+    """One run: its clock, its views, its checks."""
+
+    def __init__(
+        self,
+        tuner: Tuner,
+        fresh: Sequence[Evidence],
+        replay: Sequence[Evidence],
+        token: CancelToken,
+        clock: Callable[[], float],
+    ) -> None:
+        self._fresh = EvidenceSource(fresh or replay)
+        self._replay = EvidenceSource(replay) if replay else None
+        self._tuner, self._options = tuner, tuner.options
+        self._token, self._clock, self._start = token, clock, clock()
+        self.planned = self._options.steps or self._plan()
+        self._every = max(1, self.planned // CHECKS)
+        self._best, self._stale = -math.inf, 0
+        self._checked = self._draw(CHECK, self._options.batch, plain=True)
+
+    def steps(self) -> Job[int]:
+        """Take all steps; return how many."""
+        head = round(self.planned * self._options.head_share)
+        encoded = self._encode() if head else None
+        for step in range(self.planned):
+            self._token.raise_if_cancelled()
+            if self._late():
+                return step
+            if step in (0, head):
+                self._tuner.begin_phase(head_only=step < head)
+            if encoded is not None and step < head:
+                loss = self._head_step(encoded, step, head)
+            else:
+                loss = self._step(step, step - head, self.planned - head)
+            metrics = (("loss", loss), *self._check(step + 1))
+            yield Progress(step + 1, self.planned, "Retraining", metrics)
+            if self._stale >= PATIENCE or self._best >= PERFECT:
+                return step + 1
+        return self.planned
+
+    def _head_step(self, encoded: EncodedViews, step: int, count: int) -> float:
+        rng = self._rng(step)
+        number = min(self._options.batch, len(encoded.views.images))
+        chosen = torch.from_numpy(rng.permutation(len(encoded.views.images))[:number])
+        chosen = chosen.to(self._tuner.device)
+        return self._tuner.step(
+            encoded.views.select(chosen),
+            schedule(step, count),
+            lambda: encoded.decode(self._tuner.network, chosen),
+        )
+
+    def _step(self, step: int, since: int, count: int) -> float:
+        views = self._draw(step, self._options.batch)
+        self._token.raise_if_cancelled()
+        return self._tuner.step(
+            views, schedule(since, count), lambda: self._tuner.network(views.images)
+        )
+
+    def _encode(self) -> EncodedViews:
+        views = self._draw(CACHE, self._options.cached)
+        return EncodedViews(self._tuner.network, views, self._options.batch)
+
+    def _check(self, done: int) -> tuple[tuple[str, float], ...]:
+        """Score the average now and then; note whether it still gets better."""
+        if done % self._every and done != self.planned:
+            return ()
+        dice = self._score()
+        self._stale = 0 if dice > self._best + PLATEAU else self._stale + 1
+        self._best = max(self._best, dice)
+        return (("dice", dice),)
+
+    def _score(self) -> float:
+        """Return the Dice of the average where there is evidence, over all foreground at once."""
+        views = self._checked
+        with torch.no_grad():
+            found = self._tuner.average(views.images).argmax(dim=1)
+        seen = views.levels != UNSEEN
+        inside, wanted = ((mask > 0) & seen for mask in (found, views.truths))
+        # all views as one image, (1, B * crop, crop)
+        return float(
+            hard_dice(inside.float().flatten(0, 1)[None], wanted.float().flatten(0, 1)[None])
+        )
+
+    def _plan(self) -> int:
+        """Return how many steps fit into the seconds, from the pace of two that change nothing."""
+        views = self._draw(PLAN, self._options.batch)
+        for _ in range(2):
+            self._token.raise_if_cancelled()
+            start = self._clock()
+            views = self._draw(PLAN, self._options.batch)
+            self._tuner.rehearse(views)
+            pace = self._clock() - start
+        share = self._options.head_share
+        mean = pace * (share * HEAD_COST + 1 - share)
+        left = self._options.seconds - (self._clock() - self._start)
+        return max(FEWEST, int(left / max(mean, 1e-6)))
+
+    def _late(self) -> bool:
+        """Whether a planned run has taken far longer than planned."""
+        spent = self._clock() - self._start
+        return self._options.steps is None and spent > LATE * self._options.seconds
+
+    def _draw(self, step: int, count: int, plain: bool = False) -> Views:
+        options = self._options
+        augmentation = PLAIN if plain else options.augmentation
+        share = options.replay_share
+        rng = self._rng(step)
+        views = draw_views(self._fresh, self._replay, count, options.crop, augmentation, share, rng)
+        return views.to(self._tuner.device)
+
+    def _rng(self, step: int) -> np.random.Generator:
+        return np.random.default_rng((self._options.seed, step - CACHE))
+
+
+def schedule(step: int, count: int) -> float:
+    """Return the part of the full step size: a short linear warm-up, then half a cosine."""
+    warm = min(1.0, (step + 1) / WARM_UP)
+    return warm * 0.5 * (1 + math.cos(math.pi * step / max(1, count)))

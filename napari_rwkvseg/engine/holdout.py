@@ -1,0 +1,170 @@
+"""Which corrections are held out to judge by: dealt once by hash, then never dealt again.
+
+The first images of a project give a quarter of their blocks, spread over foreground and background;
+later ones stay whole, every fifth of them held out. A block is a rectangle of rows and columns
+through all planes of an image, so that neighbouring slices never lie on both sides. Training gets
+copies of the rectangles between the blocks: held-out pixels are not masked there, they are absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise, product
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_rwkvseg.engine.evidence import Evidence
+
+GRID = 4  # blocks along each side of an image
+SMALLEST_BLOCK = 16  # pixels; small images have fewer blocks
+BLOCK_IMAGES = 8  # the first images of a project are dealt by blocks
+EVERY_BLOCK, EVERY_IMAGE = 4, 5  # one of so many is held out
+
+Block = tuple[int, int]
+Rectangle = tuple[slice, slice]
+Use = Literal["blocks", "train", "judge"]
+
+
+@dataclass(frozen=True)
+class Deal:
+    """What was dealt for one image.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Rows and columns of the image.
+    use : {"blocks", "train", "judge"}
+        Whether its blocks are dealt one by one, or the whole image at once.
+    blocks : mapping of (row, column) to bool
+        Blocks dealt so far; True is held out.
+    """
+
+    shape: tuple[int, int]
+    use: Use = "blocks"
+    blocks: Mapping[Block, bool] = field(default_factory=dict)
+
+    def held_out(self, block: Block) -> bool:
+        """Return whether a block is held out; one that was not dealt is not."""
+        return self.use == "judge" or self.blocks.get(block, False)
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Return where pixels are held out, shape (H, W)."""
+        found = np.zeros(self.shape, bool)
+        for block, area in block_areas(self.shape).items():
+            found[area] = self.held_out(block)
+        return found
+
+
+def block_areas(shape: tuple[int, int]) -> dict[Block, Rectangle]:
+    """Return the rectangles of all blocks of an image; together they cover it once."""
+    borders = [_borders(side) for side in shape]
+    return {
+        (row, column): (slice(*borders[0][row]), slice(*borders[1][column]))
+        for row, column in product(range(len(borders[0])), range(len(borders[1])))
+    }
+
+
+def _borders(side: int) -> list[tuple[int, int]]:
+    count = max(1, min(GRID, side // SMALLEST_BLOCK))
+    ends = [round(side * part / count) for part in range(count + 1)]
+    return list(pairwise(ends))
+
+
+def first_use(image_number: int) -> Use:
+    """Return how the image of a project is dealt that comes as number `image_number`, from 0."""
+    if image_number < BLOCK_IMAGES:
+        return "blocks"
+    return "judge" if image_number % EVERY_IMAGE == EVERY_IMAGE - 1 else "train"
+
+
+def by_hash(image_ids: Sequence[str]) -> list[str]:
+    """Return images that come at the same time in the order in which they are dealt."""
+    return sorted(image_ids, key=lambda image_id: _digest(image_id))
+
+
+def deal_blocks(deal: Deal, image_id: str, planes: Sequence[Evidence]) -> Deal:
+    """Deal the blocks in which there is evidence for the first time.
+
+    Parameters
+    ----------
+    deal : Deal
+        What was dealt before: it stays.
+    image_id : str
+        With the block it decides.
+    planes : sequence of Evidence
+        The planes of the image that have evidence.
+
+    Returns
+    -------
+    Deal
+        Of the blocks that are new, one in `EVERY_BLOCK` is held out: in the order of their hash,
+        those with foreground first, so that both kinds are held out if there are enough.
+    """
+    areas = block_areas(deal.shape)
+    seen = np.logical_or.reduce([plane.seen for plane in planes])
+    inside = np.logical_or.reduce([plane.seen & (plane.truth > 0) for plane in planes])
+    new = [block for block, area in areas.items() if seen[area].any() and block not in deal.blocks]
+    new.sort(key=lambda block: (not inside[areas[block]].any(), _digest(image_id, *block)))
+    number = len(deal.blocks)
+    # the second of four: a single block is for training
+    dealt = {block: (number + n) % EVERY_BLOCK == 1 for n, block in enumerate(new)}
+    return replace(deal, blocks={**deal.blocks, **dealt})
+
+
+def training_pieces(evidence: Evidence, deal: Deal) -> list[Evidence]:
+    """Return copies of what may be trained on: rectangles without a held-out pixel.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        A plane.
+    deal : Deal
+        Of its image.
+
+    Returns
+    -------
+    list of Evidence
+        The largest rectangles of free blocks; they overlap. Those without evidence are left out.
+    """
+    pieces = []
+    for rows, columns in free_rectangles(deal):
+        area = (rows, columns)
+        if evidence.seen[area].any():
+            image, truth = evidence.image[area].copy(), evidence.truth[area].copy()
+            levels = evidence.levels[area].copy()
+            pieces.append(replace(evidence, image=image, truth=truth, levels=levels))
+    return pieces
+
+
+def free_rectangles(deal: Deal) -> list[Rectangle]:
+    """Return the rectangles of blocks that are not held out and cannot be made larger."""
+    areas = block_areas(deal.shape)
+    rows, columns = (1 + max(block[axis] for block in areas) for axis in (0, 1))
+    taken = np.array([[deal.held_out((r, c)) for c in range(columns)] for r in range(rows)])
+    spans = [_spans(rows), _spans(columns)]
+    free = [(r, c) for r, c in product(*spans) if not taken[slice(*r), slice(*c)].any()]
+    largest = [one for one in free if not any(one != other and _in(one, other) for other in free)]
+    return [
+        (
+            slice(areas[r[0], 0][0].start, areas[r[1] - 1, 0][0].stop),
+            slice(areas[0, c[0]][1].start, areas[0, c[1] - 1][1].stop),
+        )
+        for r, c in largest
+    ]
+
+
+def _spans(count: int) -> list[tuple[int, int]]:
+    return [(start, stop) for start in range(count) for stop in range(start + 1, count + 1)]
+
+
+def _in(one: tuple[Block, Block], other: tuple[Block, Block]) -> bool:
+    """Whether a rectangle of blocks lies inside another one."""
+    return all(b[0] <= a[0] and a[1] <= b[1] for a, b in zip(one, other, strict=True))
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()

@@ -1,0 +1,227 @@
+"""Fine-tuning: it learns, repeats, stops when asked, and survives what is not finite."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_rwkvseg.engine.evidence import REVIEWED, UNSEEN, Evidence
+from napari_rwkvseg.engine.finetune import FEWEST, Finetuned, finetune, schedule
+from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Progress, finish
+from napari_rwkvseg.engine.train import TrainingDivergedError
+from napari_rwkvseg.engine.tuner import FinetuneOptions
+from napari_rwkvseg.network.model import SegmentationNetwork
+from tests.corrected import CPU, LEARNING, QUICK, corrected, network
+
+SHARED = ((1, 1),)
+
+
+def tuned(
+    options: FinetuneOptions = QUICK,
+    fresh: list[Evidence] | None = None,
+    replay: list[Evidence] | None = None,
+    start: SegmentationNetwork | None = None,
+    events: list[Progress] | None = None,
+) -> Finetuned:
+    start = start or network(border=0.9)
+    job = finetune(start, start, SHARED, fresh or [corrected(0)], replay or [], options, CPU)
+    return finish(job, None if events is None else events.append)
+
+
+def weights(model: SegmentationNetwork) -> torch.Tensor:
+    return torch.cat([value.flatten().float() for value in model.state_dict().values()])
+
+
+def test_it_learns_what_was_corrected() -> None:
+    events: list[Progress] = []
+    tuned(LEARNING, events=events)
+    dice = [dict(event.metrics)["dice"] for event in events if "dice" in dict(event.metrics)]
+    losses = [dict(event.metrics)["loss"] for event in events]
+    assert dice[-1] > 0.97
+    assert losses[-1] < losses[0] / 2
+    assert [event.done for event in events] == list(range(1, len(events) + 1))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
+    first, second = tuned(), tuned()
+    assert torch.equal(weights(first.network), weights(second.network))
+    other = tuned(replace(QUICK, seed=1))
+    assert not torch.equal(weights(first.network), weights(other.network))
+
+
+def test_the_start_is_not_changed() -> None:
+    start = network()
+    before = copy.deepcopy(start.state_dict())
+    result = tuned(start=start)
+    assert all(torch.equal(before[name], value) for name, value in start.state_dict().items())
+    assert not torch.equal(weights(start), weights(result.network))
+    assert all(parameter.requires_grad for parameter in start.parameters())
+
+
+def test_batch_statistics_stay_those_of_the_start() -> None:
+    start = network()
+    after = tuned(start=start).network.state_dict()
+    names = [name for name in after if name.endswith(("running_mean", "running_var", "tracked"))]
+    assert names
+    assert all(torch.equal(after[name], start.state_dict()[name]) for name in names)
+
+
+def test_the_first_phase_leaves_the_encoder_and_the_second_does_not() -> None:
+    start = network(border=0.9)
+    head = tuned(replace(QUICK, head_share=1.0), start=start).network.state_dict()
+    both = tuned(replace(QUICK, head_share=0.5), start=start).network.state_dict()
+    for name, value in start.state_dict().items():
+        if name.startswith(("stem", "encoder")):
+            assert torch.equal(head[name], value)
+    assert not torch.equal(head["decoder.classify.weight"], start.decoder.classify.weight)
+    stem = "stem.to_half.0.weight"
+    assert not torch.equal(both[stem], start.state_dict()[stem])
+
+
+def test_a_cancelled_run_ends_at_the_next_step() -> None:
+    token = CancelToken()
+    start = network(border=0.9)
+    job = finetune(start, start, SHARED, [corrected(0)], [], QUICK, CPU, token)
+    next(job)
+    token.cancel()
+    with pytest.raises(Cancelled):
+        next(job)
+
+
+class Clock:
+    """A clock that gains a second at each look, and 100 once `jump` looks have passed."""
+
+    def __init__(self, jump: int = 10**6) -> None:
+        self.now, self._looks = 0.0, self._count(jump)
+
+    def _count(self, jump: int) -> Iterator[float]:
+        for look in range(10**9):
+            yield 1.0 if look < jump else 100.0
+
+    def __call__(self) -> float:
+        self.now += next(self._looks)
+        return self.now
+
+
+def test_as_many_steps_are_planned_as_fit_into_the_seconds() -> None:
+    start = network(border=0.9)
+    timed = replace(QUICK, steps=None, seconds=45.0, head_share=0.0)
+    # five looks for the plan, then one second a step
+    job = finetune(start, start, SHARED, [corrected(0)], [], timed, CPU, clock=Clock())
+    result = finish(job)
+    assert result.planned == 40
+    assert result.steps <= 54
+
+
+def test_a_run_that_takes_far_longer_than_planned_ends_early() -> None:
+    start = network(border=0.9)
+    timed = replace(QUICK, steps=None, seconds=45.0)
+    job = finetune(start, start, SHARED, [corrected(0)], [], timed, CPU, clock=Clock(jump=9))
+    result = finish(job)
+    assert 0 < result.steps < result.planned
+
+
+def test_a_slow_computer_still_takes_some_steps() -> None:
+    start = network(border=0.9)
+    timed = replace(QUICK, steps=None, seconds=0.5)
+    job = finetune(start, start, SHARED, [corrected(0)], [], timed, CPU, clock=Clock())
+    assert finish(job).planned == FEWEST
+
+
+def test_with_given_steps_the_clock_does_not_matter() -> None:
+    start = network(border=0.9)
+    given = replace(QUICK, seconds=1e-3)
+    result = finish(finetune(start, start, SHARED, [corrected(0)], [], given, CPU, clock=Clock()))
+    assert (result.steps, result.planned) == (4, 4)
+
+
+def test_a_run_ends_when_there_is_nothing_more_to_learn() -> None:
+    empty = corrected(0)
+    nothing = replace(empty, truth=np.zeros_like(empty.truth))
+    result = tuned(replace(LEARNING, steps=600), [nothing])
+    assert result.steps < 600
+
+
+def test_without_evidence_there_is_nothing_to_learn_from() -> None:
+    with pytest.raises(ValueError, match="no pixel to learn from"):
+        tuned(fresh=[corrected(0, level=UNSEEN)])
+
+
+def test_steps_that_stay_non_finite_are_given_up() -> None:
+    poisoned = network()
+    with torch.no_grad():
+        poisoned.decoder.classify.bias[0] = torch.inf
+    with pytest.raises(TrainingDivergedError, match="given up"):
+        tuned(replace(QUICK, steps=120), start=poisoned)
+
+
+def test_huge_steps_never_give_weights_that_are_not_finite() -> None:
+    wild = replace(QUICK, steps=12, head_rate=1e6, rate=1e6, encoder_rate=1e6)
+    try:
+        result = tuned(wild)
+    except TrainingDivergedError:
+        return
+    assert bool(torch.isfinite(weights(result.network)).all())
+
+
+def test_what_nobody_looked_at_is_taught_by_the_old_model() -> None:
+    half = corrected(0)
+    levels = half.levels.copy()
+    levels[:, 32:] = UNSEEN
+    half = replace(half, levels=levels, truth=np.zeros_like(half.truth))  # "nothing here"
+
+    def moved(distillation: float) -> float:
+        start = network()
+        options = replace(LEARNING, distillation=distillation)
+        new = tuned(options, [half], start=start).network
+        image = torch.from_numpy(half.image[None, ..., 0])[None]
+        with torch.inference_mode():
+            old_answer, new_answer = (n(image).softmax(1)[0, 1, :, 40:] for n in (start, new))
+        return float((old_answer - new_answer).abs().mean())
+
+    assert moved(100.0) < moved(0.0) / 2
+
+
+def test_replayed_images_are_learnt_too() -> None:
+    dark = corrected(1)
+    dark = replace(dark, image=dark.image * 0.5, image_id="dim discs")  # discs of 0.45
+    options = replace(LEARNING, distillation=0.0, replay_share=0.5)
+
+    def error(replay: list[Evidence]) -> float:
+        new = tuned(options, [corrected(0)], replay).network
+        image = torch.from_numpy(dark.image[None, ..., 0])[None]
+        with torch.inference_mode():
+            found = new(image).argmax(1)[0].numpy()
+        return float((found != dark.truth).mean())
+
+    assert error([dark]) < error([]) / 2
+
+
+def test_only_evidence_counts_in_the_score() -> None:
+    flawed = corrected(0)
+    truth = flawed.truth.copy()
+    truth[:, :32] = 1 - truth[:, :32]  # nonsense where nobody looked
+    levels = np.full(truth.shape, REVIEWED, np.uint8)
+    levels[:, :32] = UNSEEN
+    events: list[Progress] = []
+    options = replace(LEARNING, distillation=0.0)
+    tuned(options, [replace(flawed, truth=truth, levels=levels)], events=events)
+    assert dict(events[-1].metrics)["dice"] > 0.85
+
+
+def test_the_schedule_warms_up_and_ends_at_nothing() -> None:
+    assert schedule(0, 100) == pytest.approx(0.2)
+    assert schedule(4, 10**9) == pytest.approx(1)
+    assert schedule(50, 100) == pytest.approx(0.5)
+    assert schedule(100, 100) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("name", ["seconds", "steps", "batch", "crop", "cached"])
+def test_options_below_1_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be above 0"):
+        FinetuneOptions(**{name: 0})  # type: ignore[arg-type]

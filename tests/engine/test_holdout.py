@@ -1,0 +1,146 @@
+"""The hold-out: dealt once, spread, and never within reach of training."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_rwkvseg.engine.evidence import REVIEWED, UNSEEN, Evidence
+from napari_rwkvseg.engine.holdout import (
+    BLOCK_IMAGES,
+    GRID,
+    Deal,
+    block_areas,
+    by_hash,
+    deal_blocks,
+    first_use,
+    free_rectangles,
+    training_pieces,
+)
+from tests.corrected import corrected
+
+SIDES = st.integers(1, 90)
+
+
+def with_seen(plane: Evidence, *areas: tuple[slice, slice]) -> Evidence:
+    levels = np.full(plane.levels.shape, UNSEEN, np.uint8)
+    for area in areas:
+        levels[area] = REVIEWED
+    return replace(plane, levels=levels)
+
+
+def dealt(plane: Evidence, deal: Deal | None = None) -> Deal:
+    return deal_blocks(deal or Deal(plane.truth.shape), plane.image_id, [plane])  # type: ignore[arg-type]
+
+
+@given(SIDES, SIDES)
+def test_blocks_cover_an_image_once(height: int, width: int) -> None:
+    covered = np.zeros((height, width), int)
+    for area in block_areas((height, width)).values():
+        covered[area] += 1
+    assert (covered == 1).all()
+
+
+def test_small_images_have_fewer_blocks() -> None:
+    assert len(block_areas((512, 512))) == GRID**2
+    assert len(block_areas((40, 15))) == 2
+
+
+def test_a_quarter_of_the_blocks_is_held_out() -> None:
+    deal = dealt(corrected())
+    assert Counter(deal.blocks.values()) == {False: 12, True: 4}
+    assert deal.mask().mean() == 0.25
+
+
+def test_blocks_with_and_without_foreground_are_held_out_alike() -> None:
+    plane = corrected()
+    truth = np.zeros_like(plane.truth)
+    truth[:32, :32] = 1  # four blocks of sixteen
+    for number in range(5):
+        named = replace(plane, truth=truth, image_id=str(number))
+        held = [block for block, out in dealt(named).blocks.items() if out]
+        assert sum(row < 2 and column < 2 for row, column in held) == 1
+
+
+def test_the_deal_follows_from_the_image_and_nothing_else() -> None:
+    plane = corrected()
+    assert dealt(plane) == dealt(replace(plane, image=plane.image * 0.5, plane=3))
+    other = [dealt(replace(plane, image_id=str(number))).blocks for number in range(8)]
+    assert len({frozenset(blocks.items()) for blocks in other}) > 1
+
+
+def test_a_single_block_is_for_training() -> None:
+    plane = with_seen(corrected(), (slice(0, 4), slice(0, 4)))
+    assert dealt(plane).blocks == {(0, 0): False}
+
+
+@given(st.lists(st.integers(0, 15), min_size=1, max_size=12))
+def test_what_was_dealt_stays_however_the_evidence_grows(order: list[int]) -> None:
+    plane, deal, seen = corrected(), Deal((64, 64)), []
+    areas = list(block_areas((64, 64)).values())
+    for number in order:
+        seen.append(areas[number])
+        grown = dealt(with_seen(plane, *seen), deal)
+        assert {block: grown.blocks[block] for block in deal.blocks} == deal.blocks
+        deal = grown
+    assert len(deal.blocks) == len(set(order))
+    assert sum(deal.blocks.values()) == (len(set(order)) + 2) // 4
+
+
+@given(st.sets(st.integers(0, 15)))
+def test_no_held_out_pixel_is_in_a_piece_and_every_free_one_is(held: set[int]) -> None:
+    blocks = list(block_areas((64, 64)))
+    deal = Deal((64, 64), blocks={block: n in held for n, block in enumerate(blocks)})
+    covered = np.zeros((64, 64), bool)
+    for area in free_rectangles(deal):
+        covered[area] = True
+    assert (covered == ~deal.mask()).all()
+
+
+def test_pieces_are_copies_of_the_free_rectangles() -> None:
+    plane = corrected()
+    blocks = {block: block[0] == 1 for block in block_areas((64, 64))}
+    pieces = training_pieces(plane, Deal((64, 64), blocks=blocks))
+    assert [piece.truth.shape for piece in pieces] == [(16, 64), (32, 64)]
+    assert (pieces[1].image == plane.image[32:]).all()
+    pieces[1].image[:] = 7
+    assert plane.image.max() < 7
+
+
+def test_pieces_without_evidence_are_left_out() -> None:
+    plane = with_seen(corrected(), (slice(0, 4), slice(0, 4)))
+    blocks = {block: block[0] == 1 for block in block_areas((64, 64))}
+    assert len(training_pieces(plane, Deal((64, 64), blocks=blocks))) == 1
+
+
+def test_a_whole_image_judges_or_teaches() -> None:
+    plane = corrected()
+    assert training_pieces(plane, Deal((64, 64), "judge")) == []
+    assert Deal((64, 64), "judge").mask().all()
+    assert [piece.truth.shape for piece in training_pieces(plane, Deal((64, 64), "train"))] == [
+        (64, 64)
+    ]
+
+
+def test_the_first_images_give_blocks_and_every_fifth_later_one_judges() -> None:
+    uses = [first_use(number) for number in range(20)]
+    assert uses[:BLOCK_IMAGES] == ["blocks"] * BLOCK_IMAGES
+    assert Counter(uses[BLOCK_IMAGES:]) == {"train": 9, "judge": 3}
+
+
+def test_images_that_come_together_are_dealt_in_the_same_order_however_listed() -> None:
+    names = [f"image {number}" for number in range(9)]
+    assert by_hash(names) == by_hash(names[::-1])
+    assert by_hash(names) != sorted(names)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 200)])
+def test_odd_shapes_can_be_dealt(shape: tuple[int, int]) -> None:
+    levels = np.full(shape, REVIEWED, np.uint8)
+    plane = Evidence("odd", 0, np.zeros((*shape, 1)), np.zeros(shape, np.uint8), levels)
+    assert set(dealt(plane).blocks) == set(block_areas(shape))

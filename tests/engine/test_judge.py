@@ -1,0 +1,141 @@
+"""The judge: same pixels for both, an interval, and a verdict in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_rwkvseg.engine.evidence import UNSEEN
+from napari_rwkvseg.engine.judge import HeldOut, Verdict, block_pixels, count_pixels, judge
+from napari_rwkvseg.engine.progress import Cancelled, CancelToken, finish
+from tests.corrected import CPU, corrected, network
+
+WHOLE = (slice(None), slice(None))
+
+
+def counts(*blocks: tuple[int, int, int]) -> np.ndarray:
+    """One class: right, found and wanted pixels of each block."""
+    return np.array(blocks, float)[:, None, :]
+
+
+def verdict(old: np.ndarray, new: np.ndarray, replay: list[bool] | None = None) -> Verdict:
+    n = len(old)
+    return judge(old, new, [100] * n, replay or [False] * n, ["disc"])
+
+
+HALF = counts(*[(50, 100, 100)] * 4)
+GOOD = counts(*[(90, 100, 100)] * 4)
+
+
+def test_a_gain_in_every_block_is_better_and_the_same_loss_is_worse() -> None:
+    better, worse = verdict(HALF, GOOD), verdict(GOOD, HALF)
+    assert (better.answer, worse.answer) == ("better", "worse")
+    assert better.fresh.gain == pytest.approx(0.4)
+    assert (better.fresh.low, better.fresh.high) == pytest.approx((0.4, 0.4))
+    assert better.fresh.classes[0].old.iou == pytest.approx(50 / 150)
+    assert better.reason == (
+        "Dice 0.500 before, 0.900 after on 4 held-out blocks "
+        "(+0.400, 95 % interval +0.400 to +0.400)."
+    )
+
+
+def test_the_same_model_is_not_better() -> None:
+    assert verdict(HALF, HALF).answer == "cannot tell"
+
+
+def test_a_gain_that_hangs_on_one_block_is_not_proven() -> None:
+    one = counts((100, 100, 100), *[(49, 100, 100)] * 3)
+    found = verdict(HALF, one)
+    assert found.fresh.gain > 0.1
+    assert found.fresh.low < 0
+    assert found.answer == "cannot tell"
+
+
+def test_a_fall_of_more_than_half_a_point_is_worse_even_if_it_may_be_chance() -> None:
+    mixed = counts((100, 100, 100), (20, 100, 100), (20, 100, 100), (40, 100, 100))
+    assert verdict(HALF, mixed).fresh.high > 0
+    assert verdict(HALF, mixed).answer == "worse"
+
+
+def test_two_blocks_are_too_few_to_tell() -> None:
+    found = verdict(HALF[:2], GOOD[:2])
+    assert found.answer == "cannot tell"
+    assert found.reason.startswith("Too few held-out blocks to tell: 2 of at least 3")
+
+
+def test_what_was_learnt_before_must_not_be_lost() -> None:
+    old = np.concatenate([HALF, GOOD])
+    new = np.concatenate([GOOD, counts(*[(89, 100, 100)] * 4)])
+    found = verdict(old, new, [False] * 4 + [True] * 4)
+    assert found.answer == "worse"
+    assert found.reason.startswith("Dice on corrections learnt before fell from 0.900 to 0.890;")
+    assert found.replay is not None
+    assert (found.fresh.n, found.replay.n) == (4, 4)
+    slightly = np.concatenate([GOOD, counts(*[(8960, 10000, 10000)] * 4)])
+    old = np.concatenate([HALF, counts(*[(9000, 10000, 10000)] * 4)])
+    assert verdict(old, slightly, [False] * 4 + [True] * 4).answer == "better"
+
+
+def test_if_all_was_learnt_before_that_decides() -> None:
+    found = verdict(HALF, GOOD, [True] * 4)
+    assert (found.answer, found.replay) == ("better", None)
+
+
+def test_classes_weigh_alike_and_an_absent_one_is_right_if_not_found() -> None:
+    old = np.tile([[[50.0, 100, 100], [0, 0, 0]]], (4, 1, 1))
+    new = np.tile([[[90.0, 100, 100], [0, 10, 0]]], (4, 1, 1))
+    found = judge(old, new, [1] * 4, [False] * 4, ["disc", "ring"])
+    assert [score.gain for score in found.fresh.classes] == pytest.approx([0.4, -1])
+    assert found.fresh.old_dice == pytest.approx(0.75)
+    assert found.answer == "worse"
+
+
+def test_the_interval_repeats() -> None:
+    mixed = counts((100, 100, 100), (49, 100, 100), (60, 100, 100), (70, 100, 100))
+    assert verdict(HALF, mixed) == verdict(HALF, mixed)
+
+
+def test_nothing_held_out_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing is held out"):
+        judge(np.zeros((0, 1, 3)), np.zeros((0, 1, 3)), [], [], ["disc"])
+
+
+def test_only_held_out_pixels_with_evidence_are_counted() -> None:
+    plane = corrected()
+    levels = plane.levels.copy()
+    levels[:8] = UNSEEN
+    truth = np.where(levels == UNSEEN, 1, plane.truth)
+    held = HeldOut(
+        replace(plane, levels=levels, truth=truth),
+        ((slice(0, 16), slice(0, 16)), (slice(16, 32), slice(0, 64))),
+    )
+    found = finish(count_pixels(network(), [held], [1], CPU))
+    wanted = [plane.truth[8:16, :16].sum(), plane.truth[16:32].sum()]
+    assert found.shape == (2, 1, 3)
+    assert found[:, 0].tolist() == [[pixels] * 3 for pixels in wanted]
+    assert block_pixels([held]) == [8 * 16, 16 * 64]
+
+
+def test_a_class_the_model_does_not_know_is_not_found() -> None:
+    plane = corrected()
+    both = replace(plane, truth=plane.truth * 2)
+    found = finish(count_pixels(network(), [HeldOut(both, (WHOLE,))], [1, None], CPU))
+    assert found[0].tolist() == [[0, plane.truth.sum(), 0], [0, 0, plane.truth.sum()]]
+
+
+def test_large_planes_are_read_block_by_block_with_the_same_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = HeldOut(corrected(), ((slice(16, 32), slice(48, 64)), (slice(32, 48), slice(0, 16))))
+    whole = finish(count_pixels(network(), [held], [1], CPU))
+    monkeypatch.setattr("napari_rwkvseg.engine.judge.WHOLE", 32)
+    assert (finish(count_pixels(network(), [held], [1], CPU)) == whole).all()
+
+
+def test_a_comparison_can_be_cancelled() -> None:
+    token = CancelToken()
+    token.cancel()
+    with pytest.raises(Cancelled):
+        finish(count_pixels(network(), [HeldOut(corrected(), (WHOLE,))], [1], CPU, token))
