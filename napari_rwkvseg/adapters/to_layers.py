@@ -40,6 +40,12 @@ class Geometry:
     stretched: int | None = None
     source: dict[str, Any] = field(default_factory=dict)
 
+    def agrees(self, other: Geometry) -> bool:
+        """Whether both put a layer at the same place: moving one makes napari draw it anew."""
+        return self.transforms.keys() == other.transforms.keys() and all(
+            np.array_equal(value, other.transforms[key]) for key, value in self.transforms.items()
+        )
+
     def fit(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return a view of `array`, shape (*lead, H, W), with the axes of the layer."""
         return array if self.stretched is None else np.expand_dims(array, self.stretched)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from napari.layers import Labels
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFrame, QMainWindow, QScrollArea, QTabWidget, QVBoxLayout, QWidget
+from vispy.scene.visuals import Line
 
 from napari_rwkvseg.store.library import Library
 from napari_rwkvseg.widgets.explorer.tab import ExplorerTab
@@ -52,7 +55,12 @@ class SegmentationDock(QWidget):
         self.viewer = napari_viewer
         lanes = Lanes(*(JobRunner(self) for _ in range(4)))
         self.workflow = Workflow(
-            napari_viewer, library or Library(), lanes, compute_settings, self._later
+            napari_viewer,
+            library or Library(),
+            lanes,
+            compute_settings,
+            self._later,
+            prepare_labels,
         )
         self._guard = WindowGuard(self.workflow.close, self)
 
@@ -104,6 +112,12 @@ class SegmentationDock(QWidget):
         timer.timeout.connect(function)
         timer.timeout.connect(timer.deleteLater)
         timer.start(0)
+
+
+def prepare_labels() -> None:
+    """Load what napari needs for its first Labels layer: 0.6 s, so in the thread of the run."""
+    Labels(np.zeros((1, 1), np.uint8), features={"index": [0]})  # imports pandas
+    Line(pos=np.array([(0, 0), (1, 1)]), method="agg")  # fills a cache of dash patterns
 
 
 def scrolling(page: QWidget) -> QScrollArea:

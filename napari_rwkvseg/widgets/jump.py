@@ -37,8 +37,9 @@ def jump_to(viewer: Any, layer: Any, link: MaskLink, label: int, box: tuple[slic
     ndim = viewer.dims.ndim
     viewer.dims.set_point(list(range(ndim - len(world), ndim)), list(world))
     shown = [axis - ndim for axis in viewer.dims.displayed]
-    viewer.camera.center = tuple(world[axis] for axis in shown)
-    _zoom_in(viewer, layer, box)
+    camera = viewer.scene.camera
+    camera.center = tuple(world[axis] for axis in shown)
+    _zoom_in(camera, layer, box)
     layer.selected_label = label
 
 
@@ -64,9 +65,9 @@ def label_centre(labels: NDArray[Any], label: int, box: tuple[slice, ...]) -> tu
     )
 
 
-def _zoom_in(viewer: Any, layer: LayerLike, box: tuple[slice, ...]) -> None:
+def _zoom_in(camera: Any, layer: LayerLike, box: tuple[slice, ...]) -> None:
     """Come closer where the object would be too small to see; never go farther away."""
     steps = np.asarray(layer.scale)[-2:]
     size = max((part.stop - part.start) * step for part, step in zip(box[-2:], steps, strict=True))
-    if size * viewer.camera.zoom < SMALLEST_ON_SCREEN:
-        viewer.camera.zoom = SMALLEST_ON_SCREEN / size
+    if size * camera.zoom < SMALLEST_ON_SCREEN:
+        camera.zoom = SMALLEST_ON_SCREEN / size

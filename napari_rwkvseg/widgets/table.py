@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -26,6 +26,7 @@ from napari_rwkvseg.workflow.jobs import Measured
 
 NO_INDEX = QModelIndex()
 ROW_HEIGHT = 22  # px
+SAMPLED_ROWS = 50  # looked at to find the width of a column
 
 
 class TableModel(QAbstractTableModel):
@@ -34,10 +35,11 @@ class TableModel(QAbstractTableModel):
     def __init__(self, table: Table, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.table = table
+        self._rows = list(table.rows)  # in the order shown
 
     def rowCount(self, parent: QModelIndex = NO_INDEX) -> int:  # noqa: N802 - Qt's name
         """Return the number of classes or objects."""
-        return 0 if parent.isValid() else len(self.table.rows)
+        return 0 if parent.isValid() else len(self._rows)
 
     def columnCount(self, parent: QModelIndex = NO_INDEX) -> int:  # noqa: N802 - Qt's name
         """Return the number of measurements."""
@@ -45,11 +47,9 @@ class TableModel(QAbstractTableModel):
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return a cell: text to read, the number itself to sort by."""
-        value = self.table.rows[index.row()][index.column()]
+        value = self._rows[index.row()][index.column()]
         if role == Qt.ItemDataRole.DisplayRole:
             return f"{value:.4g}" if isinstance(value, float) else str(value)
-        if role == Qt.ItemDataRole.UserRole:
-            return value
         if role == Qt.ItemDataRole.TextAlignmentRole and not isinstance(value, str):
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None
@@ -66,6 +66,18 @@ class TableModel(QAbstractTableModel):
             return int(side | Qt.AlignmentFlag.AlignVCenter)
         return None
 
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        """Order the rows by a column; by none if it is negative."""
+        self.layoutAboutToBeChanged.emit()
+        if column >= 0:
+            downwards = order == Qt.SortOrder.DescendingOrder
+            self._rows.sort(key=lambda row: row[column], reverse=downwards)
+        self.layoutChanged.emit()
+
+    def label(self, row: int) -> int:
+        """Return the label shown in a row."""
+        return int(self._rows[row][0])
+
 
 class ResultTable(QWidget):
     """Count, table and export; hidden until there is a result."""
@@ -80,7 +92,6 @@ class ResultTable(QWidget):
         self.export.setToolTip("Save the table with units as comma-separated values")
         self.view = QTableView()
         self.view.setObjectName("results")
-        self._sorted = QSortFilterProxyModel(self)
         self._set_up()
 
         top = QHBoxLayout()
@@ -99,8 +110,6 @@ class ResultTable(QWidget):
         self._show(workflow.state.measured)
 
     def _set_up(self) -> None:
-        self._sorted.setSortRole(Qt.ItemDataRole.UserRole)
-        self.view.setModel(self._sorted)
         self.view.setSortingEnabled(True)
         self.view.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
         self.view.setSelectionMode(QTableView.SelectionMode.SingleSelection)
@@ -114,17 +123,20 @@ class ResultTable(QWidget):
         header = self.view.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setStretchLastSection(True)
+        header.setResizeContentsPrecision(SAMPLED_ROWS)
+        header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         header.setHighlightSections(False)
 
     def _show(self, measured: Measured | None) -> None:
         self.setVisible(measured is not None)
         if measured is None:
             return
-        old = self._sorted.sourceModel()
-        self._sorted.setSourceModel(TableModel(measured.table, self))
+        old, model = self.view.model(), TableModel(measured.table, self)
+        header = self.view.horizontalHeader()
+        model.sort(header.sortIndicatorSection(), header.sortIndicatorOrder())
+        self.view.setModel(model)
         if old is not None:
             old.deleteLater()
-        self._sorted.sort(-1)
         self.count.setText(count_text(measured, self._workflow.state.options.separate))
         self.view.resizeColumnsToContents()
 
@@ -132,8 +144,7 @@ class ResultTable(QWidget):
         measured, run = self._workflow.state.measured, self._workflow.results.run
         if measured is None or run is None:
             return
-        row = self._sorted.mapToSource(index).row()
-        label = int(measured.table.rows[row][0])
+        label = self.view.model().label(index.row())
         layer = run.link.layer
         if layer is not None and label in measured.boxes:
             jump_to(self._workflow.viewer, layer, run.link, label, measured.boxes[label])

@@ -27,6 +27,10 @@ Region = tuple[slice, ...]
 MEASURED_INTENSITY_LIMIT = 1 << 27  # pixels; beyond, the mean intensity is left out (0.5 GB)
 
 
+def nothing() -> None:
+    """Prepare nothing."""
+
+
 @dataclass(frozen=True, eq=False)
 class Request:
     """Everything a run needs, taken from the state when Segment was clicked.
@@ -45,6 +49,8 @@ class Request:
         Which other layers were asked for.
     compute : Compute
         Device, tile, threads.
+    prepare : callable
+        Called in the job: what the window needs to show a first result, like slow imports.
     base : ndarray or None, shape image.spatial_shape
         An earlier result to keep outside `region`.
     """
@@ -55,6 +61,7 @@ class Request:
     options: MaskOptions
     extras: Extras
     compute: Compute
+    prepare: Callable[[], None] = nothing
     base: NDArray[Any] | None = None
 
 
@@ -121,6 +128,7 @@ def segment(request: Request, token: CancelToken) -> Job[Outcome]:
     from napari_rwkvseg.engine.predict import predict  # imports torch
 
     model = request.load()
+    request.prepare()
     token.raise_if_cancelled()
     options = PredictOptions(
         tile=request.compute.tile,
@@ -158,7 +166,7 @@ def labels_of(
     """Turn probabilities into labels of the whole image, keeping `base` outside the region."""
     stacked = image.lead_axes.endswith("z")
     steps = image.spacing[-3:] if stacked else image.spacing[-2:]
-    new = make_mask(prediction.probability, options, stacked, token, steps)
+    new: NDArray[Any] = make_mask(prediction.probability, options, stacked, token, steps)
     if new.shape == tuple(prediction.shape):
         return Mask(new, options)
     whole = np.zeros(prediction.shape, new.dtype)

@@ -64,6 +64,11 @@ class Results:
         image = self._state.image
         return None if image is None else self._runs.get(image.unique_id)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a mask or a table is being made."""
+        return self._refining.busy or self._measuring.busy
+
     def base(self, uid: Hashable) -> NDArray[Any] | None:
         """Return a copy of the mask that a run on part of the image extends, if there is one."""
         run = self._runs.get(uid)
@@ -144,7 +149,9 @@ class Results:
             return self._add(layer.name, geometry, outcome, mask)
         same_kind = link.objects == mask.options.separate
         if same_kind and link.write(mask.labels, outcome.prediction.region):
-            apply_geometry(old, geometry)
+            if not link.geometry.agrees(geometry):
+                apply_geometry(old, geometry)
+                link.geometry = geometry
             return link
         fresh = self._add(layer.name, geometry, outcome, mask)
         if link.pristine:

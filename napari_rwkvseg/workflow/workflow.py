@@ -17,7 +17,7 @@ from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.progress import CancelToken, Progress, TimeLeft
 from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.workflow.choices import Compute, Extras, Message, Region, RunProgress, Tone
-from napari_rwkvseg.workflow.jobs import Outcome, Request, segment
+from napari_rwkvseg.workflow.jobs import Outcome, Request, nothing, segment
 from napari_rwkvseg.workflow.masks import find_layer
 from napari_rwkvseg.workflow.placing import Defer
 from napari_rwkvseg.workflow.region import region_of
@@ -59,6 +59,8 @@ class Workflow:
         Returns the present preferences.
     defer : callable
         Runs a function in a later turn of the event loop; by default at once.
+    prepare : callable
+        Called in the thread of each run: what the window needs to show its result.
 
     Attributes
     ----------
@@ -75,6 +77,7 @@ class Workflow:
         lanes: Lanes,
         compute: Callable[[], Compute] = Compute,
         defer: Defer = lambda function: function(),
+        prepare: Callable[[], None] = nothing,
     ) -> None:
         self.viewer = viewer
         self.library = library
@@ -84,6 +87,7 @@ class Workflow:
         self.shelf = Shelf(library, self.state, lanes.store, self.reload_models)
         self._lanes = lanes
         self._compute = compute
+        self._prepare = prepare
         self._ticket: Ticket | None = None
         self._model: Model | None = None
         self._clock = TimeLeft()
@@ -187,6 +191,7 @@ class Workflow:
             options=state.options,
             extras=state.extras,
             compute=self._compute(),
+            prepare=self._prepare,
             base=None if region is None else self.results.base(layer.unique_id),
         )
 
