@@ -8,6 +8,9 @@ from collections.abc import Callable
 from psygnal import SignalInstance
 from qtpy.QtWidgets import QWidget
 
+# A collector may clear a function that only Qt holds before Qt calls it, which crashes Python.
+_stops: set[Callable[[], None]] = set()
+
 
 def listen(widget: QWidget, signal: SignalInstance, slot: Callable[..., object]) -> None:
     """Call `slot`, a method of `widget`, on `signal` until Qt destroys the widget.
@@ -25,7 +28,9 @@ def listen(widget: QWidget, signal: SignalInstance, slot: Callable[..., object])
     weak = weakref.WeakMethod(slot)  # a strong reference would keep the widget alive
 
     def stop() -> None:
+        _stops.discard(stop)
         if (method := weak()) is not None:  # disconnect(None) would drop all listeners
             signal.disconnect(method, missing_ok=True)
 
+    _stops.add(stop)
     widget.destroyed.connect(stop)

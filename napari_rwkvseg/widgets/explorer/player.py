@@ -40,8 +40,8 @@ class Player(QWidget):
         self._lay_out()
 
         self.play.clicked.connect(self._toggle)
-        self.back.clicked.connect(lambda: self._step(-1))
-        self.forward.clicked.connect(lambda: self._step(1))
+        self.back.clicked.connect(self._step_back)
+        self.forward.clicked.connect(self._step_on)
         self.speed.activated.connect(self._restart)
         self.slider.valueChanged.connect(self._slide)
         self._timer.timeout.connect(self._tick)
@@ -97,6 +97,12 @@ class Player(QWidget):
         self._explorer.show_step(step)
         if step >= steps - 1:
             self._pause()
+
+    def _step_back(self) -> None:
+        self._step(-1)
+
+    def _step_on(self) -> None:
+        self._step(1)
 
     def _step(self, by: int) -> None:
         self._pause()

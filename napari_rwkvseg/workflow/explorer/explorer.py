@@ -73,7 +73,8 @@ class Explorer:
         self._model: tuple[str, Model] | None = None
         self._on = False
         self._source: tuple[Any, ...] = ()
-        workflow.closing.connect(self.close)
+        self._defer = defer
+        workflow.closing.connect(self._end)
         for event in (workflow.state.events.reading, workflow.state.events.card):
             event.connect(self._other_source)
         workflow.viewer.dims.events.current_step.connect(self._slice_moved)
@@ -98,6 +99,13 @@ class Explorer:
         self._forget()
         self.state.busy = False
         self.state.problem = START
+
+    def _end(self) -> None:
+        """Close with the dock: the window is being rebuilt, and layers must not go just now."""
+        if self._on:
+            self._on = False
+            self._runners.cancel()
+            self._defer(self.close)
 
     @property
     def active(self) -> bool:

@@ -52,7 +52,7 @@ class LayerSet:
 
     def remove(self, *kinds: str) -> None:
         """Take layers away; all of ours if no kind is named."""
-        for kind in kinds or tuple(self._owned):
+        for kind in kinds or (*self._owned, *self._wanted):
             self._wanted.pop(kind, None)
             layer = self.layer(kind)
             self._owned.pop(kind, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +60,19 @@ def test_the_tree_names_level_block_and_head(viewer: Any, qtbot: QtBot) -> None:
 def test_closing_the_dock_leaves_the_viewer_as_it_was(viewer: Any, qtbot: QtBot) -> None:
     desk = ExplorerDesk(viewer, qtbot).explore()
     viewer.window.remove_dock_widget(desk.dock)
-    assert [layer.name for layer in viewer.layers] == ["noise"]
-    desk.dock.deleteLater()
+    qtbot.waitUntil(lambda: [layer.name for layer in viewer.layers] == ["noise"])
+    with qtbot.waitSignal(desk.dock.destroyed):
+        desk.dock.deleteLater()
+
+
+def test_a_closed_dock_that_explored_is_freed(viewer: Any, qtbot: QtBot) -> None:
+    desk = ExplorerDesk(viewer, qtbot).explore()
+    desk.click(desk.page.look.ask)
+    gone = weakref.ref(desk.dock)
+    viewer.window.remove_dock_widget(desk.dock)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 1)
+    del desk
+    qtbot.waitUntil(lambda: gc.collect() >= 0 and gone() is None)
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
