@@ -61,8 +61,8 @@ def discs(seed: int = 0, size: int = 64) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:size, :size]
     mask = np.zeros((size, size), np.uint8)
-    for row, column in rng.uniform(0, size, (size // 8, 2)):
-        mask |= ((rows - row) ** 2 + (columns - column) ** 2 < 36).astype(np.uint8)
+    for row, column in rng.uniform(0, size, (size // 4, 2)):
+        mask |= ((rows - row) ** 2 + (columns - column) ** 2 < 30).astype(np.uint8)
     image = 0.1 + 0.8 * mask + rng.normal(0, 0.03, mask.shape)
     return image.clip(0, 1).astype(np.float32), mask
 

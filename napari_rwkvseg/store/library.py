@@ -207,6 +207,24 @@ class Library:
         self._own.point(name, "" if version.bundled else version.sha256)
         return replace(version, active=True)
 
+    def rollback(self, name: str) -> Version:
+        """Go back to the version that the active one was made from, bit for bit what it was.
+
+        Raises
+        ------
+        ModelNotFoundError
+            If there is no such model, or the active version's parent is not in the library.
+        ModelFileError
+            If the disk refuses.
+        """
+        parent = read_summary(self.path(name)).card.parent
+        if not parent:
+            raise ModelNotFoundError(
+                f"The active version of {name!r} was not made from another one. "
+                "Choose a version to activate."
+            )
+        return self.activate(name, parent)
+
     def rename(self, name: str, new_name: str) -> None:
         """Give all own versions of a model another name; their content does not change.
 

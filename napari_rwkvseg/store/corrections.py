@@ -1,0 +1,209 @@
+"""Accepted corrections of a project on disk, and what of them is held out.
+
+One folder per project: a file per corrected plane, and the ledger. Images are known by a salted
+hash of their pixels: no name, no path, no tag of a patient is kept. The pixels themselves are, so
+the folder must be treated like the images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import portalocker
+from numpy.typing import NDArray
+
+from napari_rwkvseg.engine.evidence import Evidence, EvidenceCount, count_levels
+from napari_rwkvseg.engine.holdout import (
+    Deal,
+    block_areas,
+    by_hash,
+    deal_blocks,
+    first_use,
+    training_pieces,
+)
+from napari_rwkvseg.engine.judge import HeldOut
+from napari_rwkvseg.errors import ModelFileError
+from napari_rwkvseg.store.atomic import sweep_temporaries
+from napari_rwkvseg.store.evidence_file import (
+    in_classes,
+    read_checksum,
+    read_evidence,
+    write_evidence,
+)
+from napari_rwkvseg.store.ledger import Entry, Ledger, read_ledger, write_ledger
+from napari_rwkvseg.store.refusal import refusals_name
+
+LOCK_NAME = ".lock"
+LOCK_SECONDS = 10.0
+EXTENSION = ".safetensors"
+
+
+class Corrections:
+    """The corrections of one project.
+
+    Parameters
+    ----------
+    root : Path
+        Its folder; made when first needed, readable by its owner only.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        if root.is_dir():
+            sweep_temporaries(root)
+
+    def image_id(self, image: NDArray[Any]) -> str:
+        """Return what an image is known by here; equal pixels give equal ids.
+
+        Raises
+        ------
+        ModelFileError
+            If the ledger cannot be read or written.
+        """
+        with self._writing() as ledger:
+            if not ledger.entries:  # the salt must last
+                write_ledger(self.root, ledger)
+            return ledger.image_id(image)
+
+    def accept(self, evidence: Evidence, class_names: Sequence[str]) -> None:
+        """Keep the corrections of a plane; they replace earlier ones of the same plane.
+
+        What says the same as before stays as it is, so that it counts as learnt if it was.
+
+        Parameters
+        ----------
+        evidence : Evidence
+            With an id from `image_id`.
+        class_names : sequence of str
+            Classes of its truth, in label order.
+
+        Raises
+        ------
+        ModelFileError
+            If the disk refuses.
+        """
+        path = self._file(evidence.image_id, evidence.plane)
+        with self._writing():
+            if not (path.exists() and _says(path, evidence, class_names)):
+                write_evidence(path, evidence, class_names)
+
+    def deal(self, image_ids: Sequence[str]) -> None:
+        """Decide once what of some images is held out; what was decided before stays.
+
+        Raises
+        ------
+        ModelFileError
+            If the disk refuses.
+        """
+        with self._writing() as ledger:
+            for image_id in by_hash(image_ids):
+                planes = [read_evidence(path).evidence for path in self._files(image_id)]
+                entry = ledger.entries.get(image_id)
+                if entry is None:
+                    use = first_use(len(ledger.entries))
+                    entry = Entry(Deal(planes[0].levels.shape, use))
+                if entry.deal.use == "blocks":
+                    entry = replace(entry, deal=deal_blocks(entry.deal, image_id, planes))
+                ledger = ledger.with_entry(image_id, entry)
+            write_ledger(self.root, ledger)
+
+    def learnt(self) -> tuple[str, ...]:
+        """Return the images of which a better model has learnt all that is accepted."""
+        entries = read_ledger(self.root).entries
+        return tuple(
+            image_id
+            for image_id, entry in entries.items()
+            if entry.learnt and self._checksums(image_id) <= entry.learnt
+        )
+
+    def note_learnt(self, image_ids: Sequence[str]) -> None:
+        """Note that a better model has learnt from images.
+
+        Raises
+        ------
+        ModelFileError
+            If the disk refuses.
+        """
+        with self._writing() as ledger:
+            for image_id in image_ids:
+                entry = ledger.entries[image_id]
+                known = entry.learnt | self._checksums(image_id)
+                ledger = ledger.with_entry(image_id, replace(entry, learnt=known))
+            write_ledger(self.root, ledger)
+
+    def to_learn(self, image_id: str, class_names: Sequence[str]) -> list[Evidence]:
+        """Return what may be trained on of a dealt image: copies without a held-out pixel."""
+        deal = read_ledger(self.root).entries[image_id].deal
+        planes = self._planes(image_id, class_names)
+        return [piece for plane in planes for piece in training_pieces(plane, deal)]
+
+    def to_judge(
+        self, image_id: str, class_names: Sequence[str], replay: bool = False
+    ) -> list[HeldOut]:
+        """Return what is held out of a dealt image, plane by plane."""
+        deal = read_ledger(self.root).entries[image_id].deal
+        areas = [area for block, area in block_areas(deal.shape).items() if deal.held_out(block)]
+        found = []
+        for plane in self._planes(image_id, class_names):
+            blocks = tuple(area for area in areas if plane.seen[area].any())
+            if blocks:
+                found.append(HeldOut(plane, blocks, replay))
+        return found
+
+    def count(self, image_ids: Sequence[str], class_names: Sequence[str]) -> EvidenceCount:
+        """Return the pixels of each level of evidence in some images, held out or not."""
+        planes = [p for image in dict.fromkeys(image_ids) for p in self._planes(image, class_names)]
+        counts = [count_levels(plane.levels) for plane in planes]
+        return EvidenceCount(
+            sum(count.changed for count in counts),
+            sum(count.reviewed for count in counts),
+            sum(count.unseen for count in counts),
+        )
+
+    def _planes(self, image_id: str, class_names: Sequence[str]) -> list[Evidence]:
+        stored = (read_evidence(path) for path in self._files(image_id))
+        return [in_classes(one, class_names) for one in stored]
+
+    def _checksums(self, image_id: str) -> frozenset[str]:
+        return frozenset(read_checksum(path) for path in self._files(image_id))
+
+    def _files(self, image_id: str) -> list[Path]:
+        return sorted(self.root.glob(f"{image_id}-*{EXTENSION}"))
+
+    def _file(self, image_id: str, plane: int) -> Path:
+        return self.root / f"{image_id}-{plane:05d}{EXTENSION}"
+
+    @contextmanager
+    def _writing(self) -> Iterator[Ledger]:
+        """Hold the folder's lock and give its ledger."""
+        with refusals_name(self.root.name, "changed"):
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = portalocker.Lock(self.root / LOCK_NAME, "a", timeout=LOCK_SECONDS)
+            try:
+                lock.acquire()
+            except portalocker.LockException as error:
+                raise ModelFileError(
+                    "The corrections cannot be changed: another program is using their folder. "
+                    "Try again in a moment."
+                ) from error
+            try:
+                yield read_ledger(self.root)
+            finally:
+                lock.release()
+
+
+def _says(path: Path, evidence: Evidence, class_names: Sequence[str]) -> bool:
+    """Whether a file holds the same truth for the same pixels, whatever the model had said."""
+    stored = read_evidence(path)
+    old = stored.evidence
+    same_place = old.truth.shape == evidence.truth.shape and np.array_equal(old.seen, evidence.seen)
+    return (
+        stored.class_names == tuple(class_names)
+        and same_place
+        and np.array_equal(old.truth[old.seen], evidence.truth[evidence.seen])
+    )

@@ -1,0 +1,143 @@
+"""The hold-out ledger: which corrections judge and which teach, written down once."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_rwkvseg.engine.holdout import Block, Deal, Use
+from napari_rwkvseg.store.atomic import write_atomic
+from napari_rwkvseg.store.refusal import Refusal, refusals_name, strict_json
+
+FILE_NAME = "ledger.json"
+SCHEMA = 1
+ID_DIGITS = 32
+USES = ("blocks", "train", "judge")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the ledger says of one image.
+
+    Attributes
+    ----------
+    deal : Deal
+        What was dealt.
+    learnt : frozenset of str
+        Checksums of the planes that a better model has learnt from.
+    """
+
+    deal: Deal
+    learnt: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All images of a project, in the order in which they were dealt.
+
+    Attributes
+    ----------
+    salt : str
+        Secret of this folder: ids cannot be traced to images elsewhere.
+    entries : mapping of str to Entry
+        By image id.
+    """
+
+    salt: str = field(default_factory=lambda: secrets.token_hex(32))
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+
+    def image_id(self, image: NDArray[Any]) -> str:
+        """Return the id of an image: a salted hash of its shape, type and pixels."""
+        digest = hmac.new(bytes.fromhex(self.salt), digestmod=hashlib.sha256)
+        digest.update(f"{image.shape} {image.dtype.str}".encode())
+        digest.update(np.ascontiguousarray(image).tobytes())
+        return digest.hexdigest()[:ID_DIGITS]
+
+    def with_entry(self, image_id: str, entry: Entry) -> Ledger:
+        """Return the ledger with an entry added or changed."""
+        return replace(self, entries={**self.entries, image_id: entry})
+
+
+def read_ledger(folder: Path) -> Ledger:
+    """Read the ledger of a folder; a new one if there is none.
+
+    Raises
+    ------
+    ModelFileError
+        If it is damaged or of a newer format. Nothing is dealt anew then: what was held out would
+        no longer be known.
+    """
+    path = folder / FILE_NAME
+    with refusals_name(FILE_NAME):
+        if not path.exists():
+            return Ledger()
+        values = strict_json(path.read_bytes())
+        if not isinstance(values, dict) or not isinstance(values.get("content"), dict):
+            raise Refusal("is damaged")
+        content = values["content"]
+        if content.get("schema") != SCHEMA:
+            raise Refusal(
+                f"has format {content.get('schema')}, this version reads {SCHEMA}",
+                "Update napari-rwkvseg to open it",
+            )
+        if values.get("sha256") != _checksum(content):
+            raise Refusal("is damaged: the checksum does not match", "Restore it from a copy")
+        return _from_json(content)
+
+
+def write_ledger(folder: Path, ledger: Ledger) -> None:
+    """Replace the ledger at once.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses; the old one is then intact.
+    """
+    content = {
+        "schema": SCHEMA,
+        "salt": ledger.salt,
+        "images": {name: _entry_to_json(entry) for name, entry in ledger.entries.items()},
+    }
+    values = {"content": content, "sha256": _checksum(content)}
+    write_atomic(folder / FILE_NAME, json.dumps(values, indent=1).encode())
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _entry_to_json(entry: Entry) -> dict[str, Any]:
+    deal = entry.deal
+    return {
+        "shape": list(deal.shape),
+        "use": deal.use,
+        "blocks": [[*block, held] for block, held in deal.blocks.items()],
+        "learnt": sorted(entry.learnt),
+    }
+
+
+def _from_json(content: Mapping[str, Any]) -> Ledger:
+    try:
+        entries = {name: _entry(values) for name, values in content["images"].items()}
+        bytes.fromhex(content["salt"])
+        return Ledger(content["salt"], entries)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Refusal("is damaged: an entry cannot be read", "Restore it from a copy") from error
+
+
+def _entry(values: Mapping[str, Any]) -> Entry:
+    if values["use"] not in USES:
+        raise ValueError(values["use"])
+    height, width = map(int, values["shape"])
+    blocks: dict[Block, bool] = {(int(r), int(c)): bool(held) for r, c, held in values["blocks"]}
+    deal = Deal((height, width), cast(Use, values["use"]), blocks)
+    return Entry(deal, frozenset(values["learnt"]))

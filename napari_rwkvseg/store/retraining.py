@@ -1,0 +1,332 @@
+"""From corrections to a version in the library: what the `finetune` command and the API run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_rwkvseg.engine.card import Model, ModelCard
+from napari_rwkvseg.engine.classes import shared_classes
+from napari_rwkvseg.engine.dataset import DatasetError, read_index
+from napari_rwkvseg.engine.device import choose_device, limit_threads
+from napari_rwkvseg.engine.evidence import Evidence, EvidenceCount, find_levels
+from napari_rwkvseg.engine.image import ImageData
+from napari_rwkvseg.engine.intensity import measure_window, normalise, to_channels
+from napari_rwkvseg.engine.judge import Verdict
+from napari_rwkvseg.engine.predict import predict
+from napari_rwkvseg.engine.prediction import PredictOptions
+from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
+from napari_rwkvseg.engine.retrain import Candidate, Lesson, retrain
+from napari_rwkvseg.engine.tuner import FinetuneOptions
+from napari_rwkvseg.store.corrections import Corrections
+from napari_rwkvseg.store.dataset import read_pair
+from napari_rwkvseg.store.library import Library, data_folder
+from napari_rwkvseg.store.model_file import write_model
+
+MOST_REPLAYED = 24  # images learnt before that a run looks at again
+LEAST_SHARE = 0.5  # of the seconds that are left for learning, however long reading takes
+
+Pair = tuple[ImageData, NDArray[np.integer]]
+
+
+@dataclass(frozen=True)
+class RetrainOptions:
+    """How to retrain.
+
+    Attributes
+    ----------
+    class_names : tuple of str
+        In label order; empty for those of the model. A name it does not have becomes a new class.
+    tuning : FinetuneOptions
+        Its seconds are for everything, reading included.
+    corrections : Path, optional
+        Folder of the project; by default one in the user's data folder, named like the model.
+    device : str
+        "auto", "cpu", "cuda" …
+    threads : int, optional
+        Processor threads; by default all cores but one.
+    """
+
+    class_names: tuple[str, ...] = ()
+    tuning: FinetuneOptions = field(default_factory=FinetuneOptions)
+    corrections: Path | None = None
+    device: str = "auto"
+    threads: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Retrained:
+    """A candidate and what is to be thought of it.
+
+    Attributes
+    ----------
+    model : Model
+        With lineage and scores on its card.
+    verdict : Verdict
+        Whether it is better.
+    """
+
+    model: Model
+    verdict: Verdict
+
+
+def read_pairs(folder: Path, split: str = "train") -> Job[tuple[Pair, ...]]:
+    """Read images and full masks of a data folder, see `read_index`.
+
+    Raises
+    ------
+    RwkvSegError
+        If the folder or a file cannot be read.
+    """
+    records = read_index(folder, split)
+    pairs = []
+    for done, record in enumerate(records, start=1):
+        pairs.append(read_pair(record))
+        yield Progress(done, len(records), f"Reading {record.name}")
+    return tuple(pairs)
+
+
+def retrain_model(
+    model: Model,
+    pairs: Sequence[Pair],
+    options: RetrainOptions,
+    token: CancelToken | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    start: float | None = None,
+) -> Job[Retrained]:
+    """Accept corrections, retrain on them, judge; the library is not touched.
+
+    Parameters
+    ----------
+    model : Model
+        The old one; it stays as it is.
+    pairs : sequence of (ImageData, ndarray)
+        Images with full masks; with a single class every label above 0 is that class.
+    options : RetrainOptions
+        How.
+    token : CancelToken, optional
+        Polled at every tile and step. Accepted corrections stay accepted.
+    clock : callable
+        Monotonic seconds.
+    start : float, optional
+        When the seconds began to count, by default now.
+
+    Yields
+    ------
+    Progress
+        Of reading, comparing and retraining, with its metrics.
+
+    Raises
+    ------
+    RwkvSegError
+        If an image does not fit the model, or retraining diverges.
+    ValueError
+        If there are too few corrections.
+    """
+    token = token or CancelToken()
+    start = clock() if start is None else start
+    names = options.class_names or model.card.class_names
+    project = Corrections(options.corrections or default_folder(model.card.name))
+    previous = limit_threads(options.threads)
+    try:
+        images = yield from _accept(model, pairs, names, project, options, token)
+        lesson = gather(project, images, names)
+        seconds = options.tuning.seconds
+        left = max(LEAST_SHARE * seconds, seconds - (clock() - start))
+        device, _ = choose_device(options.device)
+        tuning = replace(options.tuning, seconds=left)
+        found = yield from retrain(model, lesson, tuning, device, token, clock)
+    finally:
+        limit_threads(previous)
+    if found.verdict.answer == "better":
+        project.note_learnt(images)
+    card = _card(model, options, found, lesson.class_names, project.count(images, names))
+    return Retrained(Model(found.tuned.network, card), found.verdict)
+
+
+def retrain_folder(
+    model: Model,
+    folder: Path,
+    options: RetrainOptions,
+    token: CancelToken | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Job[Retrained]:
+    """Retrain on the part "train" of a data folder, see `read_index` and `retrain_model`."""
+    start = clock()
+    pairs = yield from read_pairs(folder)
+    result = yield from retrain_model(model, pairs, options, token, clock, start)
+    return result
+
+
+def keep(retrained: Retrained, out: Path | None, library: Library | None) -> Model:
+    """Write a candidate to a file, into a library, or both.
+
+    Parameters
+    ----------
+    retrained : Retrained
+        From `retrain_model`.
+    out : Path, optional
+        The model file.
+    library : Library, optional
+        Gets a version under the name on the card; only one that is better becomes active.
+
+    Returns
+    -------
+    Model
+        With its checksum, if it was written.
+
+    Raises
+    ------
+    ModelFileError
+        If the disk refuses.
+    """
+    model = retrained.model
+    if out is not None:
+        model = replace(model, sha256=write_model(out, model))
+    if library is not None:
+        better = retrained.verdict.answer == "better"
+        model = replace(model, sha256=library.install(model, activate=better).sha256)
+    return model
+
+
+def default_folder(name: str) -> Path:
+    """Return where the corrections for a model lie unless another folder is named."""
+    return data_folder() / "corrections" / name
+
+
+def gather(project: Corrections, images: Sequence[str], names: Sequence[str]) -> Lesson:
+    """Return what there is to learn from and to judge by.
+
+    Parameters
+    ----------
+    project : Corrections
+        All images must be dealt.
+    images : sequence of str
+        Ids of those at hand; of others only such as a better model has learnt from take part.
+    names : sequence of str
+        Classes, in label order.
+    """
+    learnt = project.learnt()
+    fresh = [image for image in dict.fromkeys(images) if image not in learnt]
+    again = list(learnt[-MOST_REPLAYED:])
+    return Lesson(
+        tuple(piece for image in fresh for piece in project.to_learn(image, names)),
+        tuple(piece for image in again for piece in project.to_learn(image, names)),
+        tuple(held for image in fresh for held in project.to_judge(image, names))
+        + tuple(held for image in again for held in project.to_judge(image, names, replay=True)),
+        tuple(names),
+    )
+
+
+def _accept(
+    model: Model,
+    pairs: Sequence[Pair],
+    names: Sequence[str],
+    project: Corrections,
+    options: RetrainOptions,
+    token: CancelToken,
+) -> Job[list[str]]:
+    """Keep all pairs as reviewed evidence; return the ids of the images."""
+    images = []
+    for image, mask in pairs:
+        truth = _classes(mask, image, len(names))
+        predicted = yield from _predicted(model, image, names, options, token)
+        levels = find_levels(truth, predicted, reviewed=[(slice(None),)])
+        image_id = project.image_id(np.asarray(image.array))
+        window, _ = measure_window(image, model.card.percentiles, token)
+        for number, index in enumerate(image.planes()):
+            token.raise_if_cancelled()
+            channels = model.network.config.in_channels
+            plane = normalise(to_channels(image.plane(index), channels, image.name), window)
+            half = plane.astype(np.float16)
+            evidence = Evidence(image_id, number, half, truth[index], levels[index])
+            project.accept(evidence, names)
+        images.append(image_id)
+    project.deal(list(dict.fromkeys(images)))
+    return images
+
+
+def _predicted(
+    model: Model,
+    image: ImageData,
+    names: Sequence[str],
+    options: RetrainOptions,
+    token: CancelToken,
+) -> Job[NDArray[np.uint8]]:
+    """Return what the model finds, in the numbers of `names`; classes not named are background."""
+    wanted = PredictOptions(device=options.device, threads=options.threads)
+    prediction = yield from predict(model, image, wanted, token)
+    here = {there: number for number, there in shared_classes(names, model.card.class_names)}
+    table = np.array([here.get(k, 0) for k in range(1 + len(model.card.class_names))], np.uint8)
+    found: NDArray[np.uint8] = table[prediction.classes(0.5)]
+    return found
+
+
+def _classes(mask: NDArray[Any], image: ImageData, count: int) -> NDArray[np.uint8]:
+    """Return the classes 0 to `count` of a mask that fits its image."""
+    name = image.name
+    if mask.shape != image.spatial_shape:
+        raise DatasetError(
+            f"{name}: the mask has shape {mask.shape}, the image {image.spatial_shape}. "
+            "Make them equal."
+        )
+    if count == 1:
+        return (mask > 0).astype(np.uint8)
+    if mask.size and (mask.max() > count or mask.min() < 0):
+        raise DatasetError(
+            f"{name}: label {mask.max()} in the mask, but {count} classes are named. "
+            "Name all classes."
+        )
+    return mask.astype(np.uint8)
+
+
+def _card(
+    model: Model,
+    options: RetrainOptions,
+    found: Candidate,
+    names: tuple[str, ...],
+    count: EvidenceCount,
+) -> ModelCard:
+    """Return the card of a candidate: lineage, counts, scores; nothing about the images."""
+    old, tuned, seed = model.card, found.tuned, options.tuning.seed
+    return replace(
+        old,
+        class_names=names,
+        data=_with(old.data, "corrections"),
+        data_licence=_with(old.data_licence, "corrections: not stated"),
+        command=f"napari-rwkvseg finetune --steps {tuned.planned} --seed {seed}",
+        seed=seed,
+        steps=tuned.steps,
+        metrics=_metrics(count, found.verdict),
+        parent=model.sha256,
+        created=datetime.now(UTC).date().isoformat(),
+    )
+
+
+def _with(text: str, added: str) -> str:
+    """Return a list in words with something added, once."""
+    return text if text.endswith(added) else "; ".join(filter(None, (text, added)))
+
+
+def _metrics(count: EvidenceCount, verdict: Verdict) -> dict[str, float]:
+    """Return counts and scores: of held-out corrections, never of a test set."""
+    fresh, replay = verdict.fresh, verdict.replay
+    metrics: dict[str, float] = {
+        "held_out_dice": fresh.new_dice,
+        "held_out_dice_before": fresh.old_dice,
+        "gain_low": fresh.low,
+        "gain_high": fresh.high,
+        "blocks": fresh.n,
+        "changed_pixels": count.changed,
+        "reviewed_pixels": count.reviewed,
+    }
+    if replay is not None:
+        metrics |= {"replay_dice": replay.new_dice, "replay_dice_before": replay.old_dice}
+    return metrics

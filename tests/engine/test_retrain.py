@@ -1,0 +1,143 @@
+"""One retrain from end to end in memory: a better model is told from a worse one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_rwkvseg.engine.card import Model
+from napari_rwkvseg.engine.evidence import Evidence
+from napari_rwkvseg.engine.holdout import Deal, block_areas, deal_blocks, training_pieces
+from napari_rwkvseg.engine.judge import HeldOut
+from napari_rwkvseg.engine.progress import Cancelled, CancelToken, finish
+from napari_rwkvseg.engine.retrain import Candidate, Lesson, retrain
+from tests.corrected import CPU, LEARNING, QUICK, corrected, model, network
+
+Poison = Callable[[np.ndarray], np.ndarray]
+
+
+def lesson(
+    fresh: Sequence[Evidence], replay: Sequence[Evidence] = (), names: tuple[str, ...] = ("disc",)
+) -> Lesson:
+    pieces: dict[bool, list[Evidence]] = {False: [], True: []}
+    held_out = []
+    for again, planes in ((False, fresh), (True, replay)):
+        for plane in planes:
+            deal = deal_blocks(Deal(plane.truth.shape), plane.image_id, [plane])  # type: ignore[arg-type]
+            areas = block_areas(deal.shape).items()
+            blocks = tuple(area for block, area in areas if deal.held_out(block))
+            pieces[again] += training_pieces(plane, deal)
+            held_out.append(HeldOut(plane, blocks, again))
+    return Lesson(tuple(pieces[False]), tuple(pieces[True]), tuple(held_out), names)
+
+
+def retrained(start: Model, what: Lesson) -> Candidate:
+    return finish(retrain(start, what, LEARNING, CPU))
+
+
+def test_good_corrections_make_a_better_model() -> None:
+    found = retrained(model(border=0.9), lesson([corrected(0)]))
+    assert found.verdict.answer == "better"
+    assert found.verdict.fresh.old_dice < 0.8
+    assert found.verdict.fresh.new_dice > 0.95
+
+
+def test_a_model_that_is_right_already_is_not_replaced() -> None:
+    found = retrained(model(border=0.5), lesson([corrected(0)]))
+    assert found.verdict.answer == "cannot tell"
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        lambda truth: 1 - truth,
+        np.zeros_like,
+        np.ones_like,
+        lambda truth: np.roll(truth, 20, axis=1),
+        lambda truth: np.random.default_rng(0).integers(0, 2, truth.shape, np.uint8),
+    ],
+    ids=["inverted", "empty", "full", "shifted", "noise"],
+)
+def test_poisoned_labels_are_not_accepted(poison: Poison) -> None:
+    bad = corrected(1)
+    bad = replace(bad, truth=poison(bad.truth))
+    found = retrained(model(border=0.5), lesson([bad], replay=[corrected(0)]))
+    assert found.verdict.answer != "better"
+
+
+def test_a_new_class_is_learnt_and_the_old_one_kept() -> None:
+    plane = corrected(0)
+    dim = corrected(5)
+    image = np.where(dim.truth[..., None] > plane.truth[..., None], 0.5, plane.image)
+    truth = np.where(plane.truth > 0, 1, dim.truth * 2).astype(np.uint8)
+    both = replace(plane, image=image, truth=truth)
+    start = replace(model(), network=network(border=0.7, slope=6))
+    options = replace(LEARNING, steps=100, head_rate=5e-2, rate=5e-2)
+    found = finish(retrain(start, lesson([both], names=("disc", "dim")), options, CPU))
+    old, new = found.verdict.fresh.classes
+    assert (new.name, new.old.dice) == ("dim", 0)
+    assert new.new.dice > 0.5
+    assert old.new.dice > 0.9
+    assert found.tuned.network.config.n_classes == 3
+    assert found.verdict.answer == "better"
+
+
+def test_a_cancelled_retrain_leaves_the_model_as_it_was() -> None:
+    start = model()
+    before = {name: value.clone() for name, value in start.network.state_dict().items()}
+    token = CancelToken()
+    job = retrain(start, lesson([corrected(0)]), QUICK, CPU, token)
+    events = [next(job), next(job)]
+    token.cancel()
+    with pytest.raises(Cancelled):
+        next(job)
+    assert [event.message for event in events] == [
+        "Comparing on held-out corrections",
+        "Retraining",
+    ]
+    after = start.network.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert not start.network.training
+
+
+def test_without_anything_held_out_there_is_no_retrain() -> None:
+    nothing = Lesson((corrected(0),), (), (), ("disc",))
+    with pytest.raises(ValueError, match="some must be held out to judge by"):
+        retrained(model(), nothing)
+
+
+def test_learning_gets_what_the_comparison_leaves_but_at_least_half() -> None:
+    given: list[float] = []
+
+    def seconds(spent: float) -> float:
+        clock = iter([0.0, spent])
+
+        def first_two() -> float:
+            return next(clock)
+
+        what = lesson([corrected(0)])
+        job = retrain(model(), what, QUICK, CPU, None, first_two)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("napari_rwkvseg.engine.retrain.finetune", _note(given))
+            with pytest.raises(NotedError):
+                finish(job)
+        return given[-1]
+
+    assert seconds(spent=4.0) == QUICK.seconds - 10
+    assert seconds(spent=40.0) == QUICK.seconds / 2
+
+
+class NotedError(Exception):
+    """Ends a run once its options are known."""
+
+
+def _note(given: list[float]) -> Callable[..., object]:
+    def stop(*arguments: object) -> object:
+        given.append(arguments[5].seconds)  # type: ignore[attr-defined]
+        raise NotedError
+
+    return stop

@@ -1,0 +1,157 @@
+"""Accepted corrections: kept, dealt once, private."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_rwkvseg.engine.evidence import CHANGED, REVIEWED, UNSEEN, Evidence, EvidenceCount
+from napari_rwkvseg.engine.holdout import BLOCK_IMAGES
+from napari_rwkvseg.errors import ModelFileError
+from napari_rwkvseg.store.corrections import Corrections
+from napari_rwkvseg.store.ledger import FILE_NAME, read_ledger
+from tests.corrected import corrected
+
+NAMES = ["disc"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Corrections:
+    return Corrections(tmp_path / "project")
+
+
+def accepted(project: Corrections, seed: int = 0, planes: int = 1, **changes: object) -> str:
+    image_id = project.image_id(corrected(seed).image)
+    for number in range(planes):
+        plane = replace(corrected(seed), image_id=image_id, plane=number, **changes)  # type: ignore[arg-type]
+        project.accept(plane, NAMES)
+    project.deal([image_id])
+    return image_id
+
+
+def test_what_is_held_out_is_not_learnt_and_all_else_is(project: Corrections) -> None:
+    image_id = accepted(project)
+    learnt = np.zeros((64, 64), bool)
+    whole = corrected(0).image.astype(np.float16)
+    for piece in project.to_learn(image_id, NAMES):
+        height, width = piece.truth.shape
+        places = [
+            (row, column)
+            for row in range(0, 65 - height, 16)
+            for column in range(0, 65 - width, 16)
+            if (whole[row : row + height, column : column + width] == piece.image).all()
+        ]
+        ((row, column),) = places
+        learnt[row : row + height, column : column + width] = True
+    (held,) = project.to_judge(image_id, NAMES)
+    judged = np.zeros((64, 64), bool)
+    for block in held.blocks:
+        judged[block] = True
+    assert judged.mean() == 0.25
+    assert (learnt == ~judged).all()
+
+
+def test_what_was_dealt_stays_when_more_is_accepted(project: Corrections) -> None:
+    first = corrected(0).levels.copy()
+    first[32:] = UNSEEN
+    image_id = accepted(project, levels=first)
+    before = read_ledger(project.root).entries[image_id].deal.blocks
+    accepted(project)
+    after = read_ledger(project.root).entries[image_id].deal.blocks
+    assert len(before) == 8
+    assert len(after) == 16
+    assert {block: after[block] for block in before} == dict(before)
+
+
+def test_another_program_deals_the_same(project: Corrections) -> None:
+    image_id = accepted(project)
+    again = Corrections(project.root)
+    assert again.image_id(corrected(0).image) == image_id
+    assert [h.blocks for h in again.to_judge(image_id, NAMES)] == [
+        h.blocks for h in project.to_judge(image_id, NAMES)
+    ]
+
+
+def test_a_block_is_held_out_in_all_planes(project: Corrections) -> None:
+    image_id = accepted(project, planes=3)
+    held = project.to_judge(image_id, NAMES)
+    assert [one.evidence.plane for one in held] == [0, 1, 2]
+    assert held[0].blocks == held[1].blocks == held[2].blocks
+
+
+def test_later_images_judge_or_teach_as_a_whole(project: Corrections) -> None:
+    ids = [accepted(project, seed) for seed in range(BLOCK_IMAGES + 4)]
+    uses = [read_ledger(project.root).entries[image_id].deal.use for image_id in ids]
+    assert uses[BLOCK_IMAGES:] == ["train", "judge", "train", "train"]
+    assert project.to_learn(ids[BLOCK_IMAGES + 1], NAMES) == []
+    assert len(project.to_judge(ids[BLOCK_IMAGES + 1], NAMES)[0].blocks) == 16
+    assert project.to_judge(ids[BLOCK_IMAGES], NAMES) == []
+    assert project.to_judge(ids[0], NAMES, replay=True)[0].replay
+
+
+def test_what_a_better_model_has_learnt_is_known_until_it_is_corrected_again(
+    project: Corrections,
+) -> None:
+    ids = [accepted(project, seed) for seed in range(2)]
+    assert project.learnt() == ()
+    project.note_learnt(ids[:1])
+    assert project.learnt() == (ids[0],)
+    accepted(project, 0, levels=np.full((64, 64), CHANGED, np.uint8))  # the same truth
+    assert project.learnt() == (ids[0],)
+    accepted(project, 0, truth=1 - corrected(0).truth)
+    assert project.learnt() == ()
+    project.note_learnt(ids[:1])
+    assert project.learnt() == (ids[0],)
+
+
+def test_a_new_plane_of_a_learnt_image_is_to_be_learnt(project: Corrections) -> None:
+    image_id = accepted(project)
+    project.note_learnt([image_id])
+    accepted(project, planes=2)
+    assert project.learnt() == ()
+
+
+def test_pixels_are_counted_once(project: Corrections) -> None:
+    levels = corrected(0).levels.copy()
+    levels[0], levels[1, :10] = UNSEEN, CHANGED
+    image_id = accepted(project, levels=levels)
+    count = project.count([image_id, image_id], NAMES)
+    assert count == EvidenceCount(changed=10, reviewed=62 * 64 + 54, unseen=64)
+
+
+def test_no_name_is_kept_and_nobody_else_may_look(project: Corrections) -> None:
+    accepted(project)
+    assert stat.S_IMODE(project.root.stat().st_mode) == 0o700
+    for path in project.root.iterdir():
+        assert b"image 0" not in path.read_bytes()
+        assert "image" not in path.name
+
+
+def test_a_damaged_ledger_stops_everything(project: Corrections) -> None:
+    accepted(project)
+    (project.root / FILE_NAME).write_text("{}")
+    with pytest.raises(ModelFileError, match="is damaged"):
+        accepted(project, 1)
+    assert (project.root / FILE_NAME).read_text() == "{}"
+
+
+def test_a_crash_between_accepting_and_dealing_loses_nothing(project: Corrections) -> None:
+    image_id = project.image_id(corrected(0).image)
+    project.accept(replace(corrected(0), image_id=image_id), NAMES)
+    (project.root / ".half.rwkvseg-tmp").write_bytes(b"left by a killed program")
+    later = Corrections(project.root)
+    later.deal([image_id])
+    assert len(later.to_judge(image_id, NAMES)[0].blocks) == 4
+    assert not (project.root / ".half.rwkvseg-tmp").exists()
+
+
+def test_what_was_accepted_is_what_is_read(project: Corrections) -> None:
+    levels = np.full((64, 64), REVIEWED, np.uint8)
+    image_id = accepted(project, levels=levels)
+    found: Evidence = project.to_judge(image_id, NAMES)[0].evidence
+    assert (found.truth == corrected(0).truth).all()
+    assert (found.image == corrected(0).image.astype(np.float16)).all()

@@ -1,0 +1,214 @@
+"""From a data folder to a version in the library."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from napari_rwkvseg.engine.card import Model
+from napari_rwkvseg.engine.dataset import DatasetError
+from napari_rwkvseg.engine.image import interpret
+from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Progress, finish
+from napari_rwkvseg.store.corrections import Corrections
+from napari_rwkvseg.store.ledger import read_ledger
+from napari_rwkvseg.store.library import Library
+from napari_rwkvseg.store.model_file import read_model
+from napari_rwkvseg.store.retraining import (
+    Pair,
+    Retrained,
+    RetrainOptions,
+    default_folder,
+    gather,
+    keep,
+    retrain_folder,
+    retrain_model,
+)
+from tests.corrected import LEARNING, QUICK, discs, model
+
+
+def pair(seed: int = 0, mask: np.ndarray | None = None) -> Pair:
+    image, truth = discs(seed)
+    image[0, :2] = [0, 1]  # the whole range, so that the intensity window changes nothing
+    data = interpret(image, name="DOE^JANE", axes="yx")
+    return data, truth if mask is None else mask
+
+
+def options(tmp_path: Path, **changes: object) -> RetrainOptions:
+    made = RetrainOptions(
+        tuning=LEARNING, corrections=tmp_path / "corrections", device="cpu", threads=1
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def retrained(
+    tmp_path: Path, pairs: list[Pair], start: Model | None = None, **changes: object
+) -> Retrained:
+    start = start or model(border=0.9)
+    return finish(retrain_model(start, pairs, options(tmp_path, **changes)))
+
+
+def library(tmp_path: Path) -> Library:
+    return Library(tmp_path / "own", tmp_path / "none bundled")
+
+
+def test_a_better_model_carries_its_lineage(tmp_path: Path) -> None:
+    found = retrained(tmp_path, [pair()])
+    card = found.model.card
+    assert found.verdict.answer == "better"
+    assert (card.name, card.parent, card.class_names) == ("small", "a" * 64, ("disc",))
+    assert (card.data, card.data_licence) == ("corrections", "corrections: not stated")
+    assert card.command == "napari-rwkvseg finetune --steps 24 --seed 0"
+    assert card.metrics["held_out_dice"] == found.verdict.fresh.new_dice
+    assert card.metrics["held_out_dice_before"] == found.verdict.fresh.old_dice
+    assert card.metrics["blocks"] == 4
+    assert card.metrics["changed_pixels"] + card.metrics["reviewed_pixels"] == 64 * 64
+    assert card.metrics["changed_pixels"] > 100
+    assert "replay_dice" not in card.metrics
+
+
+def test_a_second_generation_knows_both(tmp_path: Path) -> None:
+    first = retrained(tmp_path, [pair(0)]).model
+    second = retrained(tmp_path, [pair(1)], replace(first, sha256="b" * 64))
+    assert second.model.card.parent == "b" * 64
+    assert second.model.card.data == "corrections"
+    assert second.verdict.replay is not None
+    assert second.verdict.replay.n == second.verdict.fresh.n == 4
+    assert second.model.card.metrics["replay_dice_before"] > 0.9
+
+
+def test_what_is_not_better_stays_aside_and_what_is_becomes_active(tmp_path: Path) -> None:
+    shelf = library(tmp_path)
+    start = keep(Retrained(model(border=0.9), _verdict(tmp_path, "better")), None, shelf)
+    better = keep(retrained(tmp_path, [pair()], start), None, shelf)
+    assert shelf.load("small").sha256 == better.sha256
+    worse = Retrained(model(border=0.3), _verdict(tmp_path, "worse"))
+    aside = keep(worse, None, shelf)
+    assert shelf.load("small").sha256 == better.sha256
+    assert aside.sha256 in {version.sha256 for version in shelf.versions("small")}
+    assert shelf.rollback("small").sha256 == start.sha256
+    back = shelf.load("small").network.state_dict()
+    assert all(torch.equal(value, back[name]) for name, value in start.network.state_dict().items())
+
+
+def _verdict(tmp_path: Path, answer: str):  # type: ignore[no-untyped-def]
+    made = retrained(tmp_path / "other", [pair(9)]).verdict
+    return replace(made, answer=answer)
+
+
+def test_a_candidate_is_written_with_the_checksum_it_has_in_the_library(tmp_path: Path) -> None:
+    out = tmp_path / "out.safetensors"
+    kept = keep(retrained(tmp_path, [pair()]), out, None)
+    assert read_model(out).sha256 == kept.sha256
+    assert library(tmp_path).install(out).sha256 == kept.sha256
+
+
+def test_poisoned_corrections_never_become_active_once_good_ones_were_learnt(
+    tmp_path: Path,
+) -> None:
+    start = retrained(tmp_path, [pair(0)]).model
+    for seed, poison in enumerate((lambda m: 1 - m, np.zeros_like, np.ones_like), start=1):
+        bad = pair(seed, poison(discs(seed)[1]))
+        found = retrained(tmp_path, [bad], start)
+        assert found.verdict.answer != "better"
+        assert len(Corrections(tmp_path / "corrections").learnt()) == 1
+    good = retrained(tmp_path, [pair(7)], start)  # the poison is not learnt along
+    assert good.verdict.answer != "worse"
+
+
+def test_only_images_at_hand_and_learnt_ones_take_part(tmp_path: Path) -> None:
+    retrained(tmp_path, [pair(0)])
+    project = Corrections(tmp_path / "corrections")
+    (first,) = project.learnt()
+    refused = retrained(tmp_path, [pair(1, np.zeros((64, 64), np.uint8))], model(border=0.5))
+    assert refused.verdict.answer != "better"
+    retrained(tmp_path, [pair(2)], model(border=0.5))
+    third = list(read_ledger(project.root).entries)[2]
+    lesson = gather(project, [third], ["disc"])
+    assert {piece.image_id for piece in lesson.fresh} == {third}
+    assert {piece.image_id for piece in lesson.replay} == {first}
+    assert {held.evidence.image_id for held in lesson.held_out} == {first, third}
+
+
+def test_the_same_seed_and_steps_give_the_same_model_in_the_same_project(tmp_path: Path) -> None:
+    states = [
+        retrained(tmp_path, [pair()], tuning=replace(QUICK, seed=seed)).model.network.state_dict()
+        for seed in (1, 1, 2)
+    ]
+    same = [all(torch.equal(states[0][k], other[k]) for k in states[0]) for other in states[1:]]
+    assert same == [True, False]
+
+
+def test_a_cancelled_run_keeps_corrections_and_changes_nothing_else(tmp_path: Path) -> None:
+    token, threads = CancelToken(), torch.get_num_threads()
+    events: list[Progress] = []
+
+    def stop_in_training(event: Progress) -> None:
+        events.append(event)
+        if event.message == "Retraining":
+            token.cancel()
+
+    job = retrain_model(model(border=0.9), [pair()], options(tmp_path), token)
+    with pytest.raises(Cancelled):
+        finish(job, stop_in_training)
+    assert events[-1].done == 1
+    assert torch.get_num_threads() == threads
+    project = Corrections(tmp_path / "corrections")
+    assert project.learnt() == ()
+    assert len(read_ledger(project.root).entries) == 1
+
+
+def test_a_new_class_becomes_part_of_the_model(tmp_path: Path) -> None:
+    image, mask = pair()
+    found = retrained(tmp_path, [(image, mask * 2)], class_names=("disc", "ring"), tuning=QUICK)
+    assert found.model.card.class_names == ("disc", "ring")
+    assert found.model.network.config.n_classes == 3
+    with pytest.raises(DatasetError, match="label 3 in the mask, but 2 classes are named"):
+        retrained(tmp_path, [(image, mask * 3)], class_names=("disc", "ring"))
+
+
+def test_a_mask_of_another_shape_is_refused(tmp_path: Path) -> None:
+    image, mask = pair()
+    with pytest.raises(DatasetError, match=r"the mask has shape \(63, 64\)"):
+        retrained(tmp_path, [(image, mask[1:])])
+
+
+def test_a_stack_is_one_image_of_many_planes(tmp_path: Path) -> None:
+    stack, masks = (np.stack(parts) for parts in zip(*map(discs, (0, 1)), strict=True))
+    image = interpret(stack, name="stack", axes="zyx")
+    found = retrained(tmp_path, [(image, masks)], tuning=QUICK)
+    project = Corrections(tmp_path / "corrections")
+    (entry,) = read_ledger(project.root).entries.values()
+    assert sum(entry.deal.blocks.values()) == 4
+    assert found.verdict.fresh.n == 8
+
+
+def test_nothing_kept_names_an_image(tmp_path: Path) -> None:
+    found = retrained(tmp_path, [pair()])
+    keep(found, tmp_path / "out.safetensors", library(tmp_path))
+    for path in tmp_path.rglob("*"):
+        assert "DOE" not in path.name
+        assert path.is_dir() or b"DOE" not in path.read_bytes()
+
+
+def test_a_folder_is_read_as_its_index_says(tmp_path: Path) -> None:
+    lines = ["name,image,mask,split"]
+    for seed, split in enumerate(("train", "val")):
+        image, mask = discs(seed)
+        tifffile.imwrite(tmp_path / f"{seed}.tif", image)
+        tifffile.imwrite(tmp_path / f"{seed}m.tif", mask)
+        lines.append(f"d{seed},{seed}.tif,{seed}m.tif,{split}")
+    (tmp_path / "index.csv").write_text("\n".join(lines), encoding="utf-8")
+    finish(retrain_folder(model(border=0.9), tmp_path, options(tmp_path, tuning=QUICK)))
+    assert len(read_ledger(tmp_path / "corrections").entries) == 1
+
+
+def test_corrections_lie_in_the_users_folder_by_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAPARI_RWKVSEG_DATA", str(tmp_path))
+    assert default_folder("nuclei") == tmp_path / "corrections" / "nuclei"
