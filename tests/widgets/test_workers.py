@@ -79,14 +79,14 @@ def test_too_little_memory_comes_with_a_remedy(qtbot: QtBot, heard: Heard) -> No
     assert "smaller region" in run(qtbot, failing(MemoryError()), heard).error
 
 
-class Odd(Exception):
+class OddError(Exception):
     pass
 
 
 ERRORS = [
     ArithmeticError, AssertionError, AttributeError, BufferError, EOFError, FloatingPointError,
     ImportError, IndexError, KeyError, LookupError, NotImplementedError, OSError, OverflowError,
-    RecursionError, RuntimeError, TypeError, UnicodeError, ValueError, ZeroDivisionError, Odd,
+    RecursionError, RuntimeError, TypeError, UnicodeError, ValueError, ZeroDivisionError, OddError,
     KeyboardInterrupt, SystemExit, GeneratorExit,
 ]  # fmt: skip
 

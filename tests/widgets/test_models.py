@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from napari_rwkvseg.engine.card import ModelCard
+from napari_rwkvseg.widgets.model_card import card_rows, score, scores
+from napari_rwkvseg.widgets.models import ModelsTab
+from tests.fakes import fake_model
+from tests.workflow.builders import Bench
+
+FULL = ModelCard(
+    "nuclei",
+    "Nuclei",
+    "Fluorescence",
+    ("nucleus",),
+    objects=True,
+    data="DSB 2018",
+    data_licence="CC0",
+    metrics={"dice_mean": 0.9234, "iou_mean": 0.8621, "n": 87},
+    parent="abcdef0123456789",
+)
+
+
+@pytest.fixture
+def tab(qtbot: QtBot) -> Any:
+    tab = ModelsTab(Bench(fake_model()).workflow)
+    qtbot.addWidget(tab)
+    return tab
+
+
+def test_models_are_listed_and_the_first_card_is_shown(tab: ModelsTab) -> None:
+    assert [tab.list.item(i).text() for i in range(tab.list.count())] == ["Bright things"]
+    assert tab.chosen is not None
+    assert tab.export_button.isEnabled()
+
+
+def test_deleting_offers_undo_and_undo_brings_it_back(tab: ModelsTab) -> None:
+    assert tab.undo_button.isHidden()
+    tab.delete_button.click()
+    assert tab.list.count() == 0
+    assert not tab.undo_button.isHidden()
+    assert not tab.empty.isHidden()
+    assert not tab.delete_button.isEnabled()
+    tab.undo_button.click()
+    assert tab.list.count() == 1
+    assert tab.undo_button.isHidden()
+
+
+def test_a_card_shows_only_what_is_known() -> None:
+    names = [name for name, _ in card_rows(FULL)]
+    assert names == ["Reads", "Finds", "Scores", "Data", "Licence", "Lineage", "Use"]
+    rows = dict(card_rows(FULL))
+    assert rows["Finds"] == "nucleus (separate objects)"
+    assert rows["Lineage"] == "Fine-tuned from abcdef01"
+    assert rows["Use"] == "For research use only. Not for diagnostic use."
+
+
+def test_scores_are_short_in_the_list_and_whole_on_the_card() -> None:
+    assert score(FULL) == "Dice 0.92 (n = 87)"
+    assert scores(FULL) == "Dice 0.923, IoU 0.862, 87 validation images"
+    assert score(ModelCard("a", "A", "CT", ("x",))) == ""
