@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from napari_rwkvseg.engine.objects import MaskOptions, make_mask
 from napari_rwkvseg.engine.prediction import Prediction, PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, finish
 from napari_rwkvseg.store.library import Library
+
+if TYPE_CHECKING:
+    from napari_rwkvseg.store.retraining import Retrained
 
 COLOURS = (3, 4)  # samples of RGB and RGBA
 
@@ -134,6 +138,71 @@ class Segmenter:
         spacing = image.spacing[-3:] if stacked else image.spacing[-2:]
         labels = make_mask(prediction.probability, options, stacked, token, spacing)
         return Segmentation(labels, prediction)
+
+    def finetune(
+        self,
+        images: Sequence[Any],
+        masks: Sequence[NDArray[np.integer]],
+        *,
+        axes: str | None = None,
+        channel: int | None = None,
+        class_names: Sequence[str] = (),
+        seconds: float = 60.0,
+        steps: int | None = None,
+        seed: int = 0,
+        corrections: str | Path | None = None,
+    ) -> Retrained:
+        """Learn from corrected masks; this segmenter stays as it is.
+
+        Parameters
+        ----------
+        images : sequence of ndarray, dask array or ImageData
+            As for `predict`.
+        masks : sequence of ndarray, integer
+            Full masks, each of the shape of its image without channels; 0 is background.
+        axes, channel
+            As for `predict`, for all images.
+        class_names : sequence of str
+            In label order; by default those of the model. A name it does not have is a new class.
+        seconds : float
+            For everything.
+        steps : int, optional
+            Exactly so many optimiser steps, to repeat a run bit for bit.
+        seed : int
+            Of the views.
+        corrections : str or Path, optional
+            Folder in which the corrections are kept; by default in the user's data folder.
+
+        Returns
+        -------
+        Retrained
+            ``.model`` for a new `Segmenter` or `Library.install`, and ``.verdict``: better, cannot
+            tell or worse, with figures on held-out corrections.
+
+        Raises
+        ------
+        BadImageError
+            If an image cannot be read by the model.
+        DatasetError
+            If a mask has another shape than its image, or a label without a name.
+        ValueError
+            If there are not as many masks as images, or too few corrections to judge by.
+        """
+        from napari_rwkvseg.engine.tuner import FinetuneOptions  # imports torch: only when needed
+        from napari_rwkvseg.store.retraining import RetrainOptions, retrain_model
+
+        options = RetrainOptions(
+            class_names=tuple(class_names),
+            tuning=FinetuneOptions(seconds=seconds, steps=steps, seed=seed),
+            corrections=None if corrections is None else Path(corrections),
+            device=self.options.device,
+            threads=self.options.threads,
+        )
+        pairs = [
+            (self._image(image, axes, channel), np.asarray(mask))
+            for image, mask in zip(images, masks, strict=True)
+        ]
+        return finish(retrain_model(self.model, pairs, options))
 
     def _image(self, image: Any, axes: str | None, channel: int | None) -> ImageData:
         data = image if isinstance(image, ImageData) else _interpret(image, axes)

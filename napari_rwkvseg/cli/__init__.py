@@ -1,4 +1,4 @@
-"""The command line: `napari-rwkvseg segment | evaluate | train | models | demo`."""
+"""The command line: `napari-rwkvseg segment | train | finetune | evaluate | models | demo`."""
 
 from napari_rwkvseg.cli.main import main
 

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 
 import napari_rwkvseg
-from napari_rwkvseg.cli import demo, evaluate, models, scan_order, segment, train
+from napari_rwkvseg.cli import demo, evaluate, finetune, models, scan_order, segment, train
 from napari_rwkvseg.engine.card import RESEARCH_ONLY
 from napari_rwkvseg.errors import RwkvSegError
 
-COMMANDS = (segment, train, evaluate, models, scan_order, demo)
+COMMANDS = (segment, train, finetune, evaluate, models, scan_order, demo)
 FAILED, INTERRUPTED = 1, 130
 VERBOSE = "more messages, and tracebacks"
 

@@ -1,4 +1,4 @@
-"""`models`: list, describe, import and remove models."""
+"""`models`: list, describe, import and remove models; go from version to version."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 from napari_rwkvseg.cli.common import Commands
 from napari_rwkvseg.engine.card import ModelCard
-from napari_rwkvseg.store.library import Library
+from napari_rwkvseg.store.library import Library, Version
+from napari_rwkvseg.store.own_models import SHORT
 
 
 def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -26,6 +27,16 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     delete = actions.add_parser("delete", help="move an own model to the library's trash")
     delete.add_argument("name")
     delete.set_defaults(run=delete_model)
+    versions = actions.add_parser("versions", help="all versions of a model")
+    versions.add_argument("name")
+    versions.set_defaults(run=show_versions)
+    activate = actions.add_parser("activate", help="let the name stand for another version")
+    activate.add_argument("name")
+    activate.add_argument("sha256", metavar="SHA", help="its checksum, or the first digits")
+    activate.set_defaults(run=activate_version)
+    rollback = actions.add_parser("rollback", help="go back to what the active one was made from")
+    rollback.add_argument("name")
+    rollback.set_defaults(run=roll_back)
     actions.add_parser("path", help="the folder of own models").set_defaults(run=show_path)
 
 
@@ -72,6 +83,38 @@ def delete_model(parsed: argparse.Namespace) -> int:
     """Move an own model to the trash."""
     Library().delete(parsed.name)
     sys.stdout.write(f"{parsed.name} is in the trash.\n")
+    return 0
+
+
+def show_versions(parsed: argparse.Namespace) -> int:
+    """Print a line for each version: active or not, checksum, date, parent, scores."""
+    for version in Library().versions(parsed.name):
+        sys.stdout.write(version_line(version) + "\n")
+    return 0
+
+
+def version_line(version: Version) -> str:
+    """Return what tells a version from the others; an asterisk marks the active one."""
+    card = version.card
+    parts = [version.sha256[:SHORT], card.created or "no date"]
+    if card.parent:
+        parts.append(f"from {card.parent[:SHORT]}")
+    parts += [f"{key.replace('_', ' ')} {value:.4g}" for key, value in card.metrics.items()]
+    mark = "*" if version.active else " "
+    return f"{mark} {'  '.join(parts)}{'  bundled' if version.bundled else ''}"
+
+
+def activate_version(parsed: argparse.Namespace) -> int:
+    """Let a name stand for another of its versions."""
+    version = Library().activate(parsed.name, parsed.sha256)
+    sys.stdout.write(f"{version.name} is version {version.sha256[:SHORT]} now.\n")
+    return 0
+
+
+def roll_back(parsed: argparse.Namespace) -> int:
+    """Go back to the version that the active one was made from."""
+    version = Library().rollback(parsed.name)
+    sys.stdout.write(f"{version.name} is version {version.sha256[:SHORT]} again.\n")
     return 0
 
 

@@ -81,20 +81,24 @@ def first_use(image_number: int) -> Use:
     return "judge" if image_number % EVERY_IMAGE == EVERY_IMAGE - 1 else "train"
 
 
-def by_hash(image_ids: Sequence[str]) -> list[str]:
-    """Return images that come at the same time in the order in which they are dealt."""
-    return sorted(image_ids, key=lambda image_id: _digest(image_id))
+def content_key(plane: Evidence) -> str:
+    """Return what decides how an image is dealt: a hash of what its first plane shows.
+
+    The same in every project, unlike the salted id, so that a run can be repeated elsewhere.
+    """
+    pixels = np.ascontiguousarray(plane.image, np.float16)
+    return hashlib.sha256(pixels.tobytes()).hexdigest()
 
 
-def deal_blocks(deal: Deal, image_id: str, planes: Sequence[Evidence]) -> Deal:
+def deal_blocks(deal: Deal, key: str, planes: Sequence[Evidence]) -> Deal:
     """Deal the blocks in which there is evidence for the first time.
 
     Parameters
     ----------
     deal : Deal
         What was dealt before: it stays.
-    image_id : str
-        With the block it decides.
+    key : str
+        From `content_key`; with the block it decides.
     planes : sequence of Evidence
         The planes of the image that have evidence.
 
@@ -108,7 +112,7 @@ def deal_blocks(deal: Deal, image_id: str, planes: Sequence[Evidence]) -> Deal:
     seen = np.logical_or.reduce([plane.seen for plane in planes])
     inside = np.logical_or.reduce([plane.seen & (plane.truth > 0) for plane in planes])
     new = [block for block, area in areas.items() if seen[area].any() and block not in deal.blocks]
-    new.sort(key=lambda block: (not inside[areas[block]].any(), _digest(image_id, *block)))
+    new.sort(key=lambda block: (not inside[areas[block]].any(), _digest(key, *block)))
     number = len(deal.blocks)
     # the second of four: a single block is for training
     dealt = {block: (number + n) % EVERY_BLOCK == 1 for n, block in enumerate(new)}

@@ -21,7 +21,7 @@ from napari_rwkvseg.engine.evidence import Evidence, EvidenceCount, count_levels
 from napari_rwkvseg.engine.holdout import (
     Deal,
     block_areas,
-    by_hash,
+    content_key,
     deal_blocks,
     first_use,
     training_pieces,
@@ -101,14 +101,15 @@ class Corrections:
             If the disk refuses.
         """
         with self._writing() as ledger:
-            for image_id in by_hash(image_ids):
+            keys = {image_id: self._content_key(image_id) for image_id in image_ids}
+            for image_id in sorted(keys, key=keys.__getitem__):
                 planes = [read_evidence(path).evidence for path in self._files(image_id)]
                 entry = ledger.entries.get(image_id)
                 if entry is None:
                     use = first_use(len(ledger.entries))
                     entry = Entry(Deal(planes[0].levels.shape, use))
                 if entry.deal.use == "blocks":
-                    entry = replace(entry, deal=deal_blocks(entry.deal, image_id, planes))
+                    entry = replace(entry, deal=deal_blocks(entry.deal, keys[image_id], planes))
                 ledger = ledger.with_entry(image_id, entry)
             write_ledger(self.root, ledger)
 
@@ -164,6 +165,9 @@ class Corrections:
             sum(count.reviewed for count in counts),
             sum(count.unseen for count in counts),
         )
+
+    def _content_key(self, image_id: str) -> str:
+        return content_key(read_evidence(self._files(image_id)[0]).evidence)
 
     def _planes(self, image_id: str, class_names: Sequence[str]) -> list[Evidence]:
         stored = (read_evidence(path) for path in self._files(image_id))

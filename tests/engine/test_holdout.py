@@ -16,7 +16,7 @@ from napari_rwkvseg.engine.holdout import (
     GRID,
     Deal,
     block_areas,
-    by_hash,
+    content_key,
     deal_blocks,
     first_use,
     free_rectangles,
@@ -133,10 +133,12 @@ def test_the_first_images_give_blocks_and_every_fifth_later_one_judges() -> None
     assert Counter(uses[BLOCK_IMAGES:]) == {"train": 9, "judge": 3}
 
 
-def test_images_that_come_together_are_dealt_in_the_same_order_however_listed() -> None:
-    names = [f"image {number}" for number in range(9)]
-    assert by_hash(names) == by_hash(names[::-1])
-    assert by_hash(names) != sorted(names)
+def test_what_an_image_shows_decides_and_not_what_it_is_called() -> None:
+    plane = corrected(0)
+    key = content_key(plane)
+    assert content_key(replace(plane, image_id="other", plane=9, truth=1 - plane.truth)) == key
+    assert content_key(replace(plane, image=plane.image.astype(np.float16))) == key
+    assert content_key(corrected(1)) != key
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 200)])

@@ -76,6 +76,21 @@ def test_another_program_deals_the_same(project: Corrections) -> None:
     ]
 
 
+def test_another_project_deals_the_same_images_alike(tmp_path: Path) -> None:
+    deals = []
+    for name in "ab":
+        project = Corrections(tmp_path / name)
+        ids = [project.image_id(corrected(seed).image) for seed in range(10)]
+        for seed, image_id in enumerate(ids if name == "a" else ids[::-1]):
+            shown = corrected(seed if name == "a" else 9 - seed)
+            project.accept(replace(shown, image_id=image_id, plane=0), NAMES)
+        project.deal(ids)
+        entries = read_ledger(project.root).entries
+        deals.append([entries[image_id].deal for image_id in ids])
+    assert deals[0] == deals[1]
+    assert {deal.use for deal in deals[0]} == {"blocks", "train", "judge"}
+
+
 def test_a_block_is_held_out_in_all_planes(project: Corrections) -> None:
     image_id = accepted(project, planes=3)
     held = project.to_judge(image_id, NAMES)
