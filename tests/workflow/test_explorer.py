@@ -180,6 +180,20 @@ def test_a_pixel_tells_what_it_looked_at(look: Look) -> None:
     assert desk.state.answer == f"Row 20, column 30: {expected.text}."
 
 
+def test_an_answer_to_an_older_question_is_dropped() -> None:
+    desk = Desk().start()
+    slow = StepRunner()
+    desk.explorer._looking._runner = slow
+    desk.explorer.set_asking(True)
+    desk.explorer.look_at((20, 30))
+    desk.explorer.look_at((3, 4))
+    slow.step()
+    slow.step()
+    assert desk.state.answer == ""
+    slow.finish()
+    assert desk.state.answer.startswith("Row 3, column 4")
+
+
 def test_words_are_those_of_the_level_that_is_shown() -> None:
     desk = Desk().start()
     desk.explorer.set_asking(True)

@@ -19,11 +19,16 @@ class LookBox(QWidget):
         super().__init__(parent)
         self._explorer = explorer
 
-        self.looks = combo("Whose weights are shown for the pixel that you click")
+        self.looks = combo(
+            "Whose weights are shown for the pixel that you click: of the chosen head; of all "
+            "heads of its block, by their weight; of the whole network, by its gradient; of the "
+            "decoder's words inside their cell"
+        )
         self.looks.addItems([str(look) for look in Look])
         self.ask = QPushButton("Ask")
         self.ask.setCheckable(True)
         self.ask.setObjectName("choice")
+        self.ask.setMinimumWidth(52)
         self.ask.setToolTip("Clicks on the image ask what the pixel looked at")
         self.why = QPushButton("Why is this wrong?")
         self.why.setToolTip(

@@ -313,6 +313,8 @@ class Explorer:
         if result.value is None or self._read is None or not self.state.asking:
             return
         looked: jobs.Looked = result.value
+        if looked.asked != (self.state.look, self.state.shown, self.state.pixel):
+            return  # something else was asked meanwhile: its answer is on the way
         self.state.heat = looked.heat
         self.state.answer = looked.answer
         self.layers.show((looked.layer,))

@@ -83,9 +83,9 @@ class Drawn:
 
 @dataclass(frozen=True, eq=False)
 class Looked:
-    """What a pixel looked at, ready for the viewer."""
+    """What a pixel looked at, through what, ready for the viewer."""
 
-    pixel: Pixel
+    asked: tuple[Look, Shown, Pixel]
     heat: Heat
     layer: LayerTuple
     answer: str
@@ -148,7 +148,7 @@ def look(read: Read, kind: Look, shown: Shown, pixel: Pixel) -> Job[Looked]:
 
     heat = _heat(read.explanation, kind, shown, pixel)
     answer = f"Row {pixel[0]}, column {pixel[1]}: {heat.text}."
-    return Looked(pixel, heat, heat_layer(heat, read.place), answer)
+    return Looked((kind, shown, pixel), heat, heat_layer(heat, read.place), answer)
 
 
 def _heat(explanation: Explanation, kind: Look, shown: Shown, pixel: Pixel) -> Heat:

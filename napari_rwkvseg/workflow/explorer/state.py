@@ -21,10 +21,10 @@ Pixel = tuple[int, int]
 class Look(StrEnum):
     """Through what a pixel looks at others; the values are what people read."""
 
-    HEAD = "The chosen head"
-    BLOCK = "All heads of its block, by weight"
-    NETWORK = "The whole network"
-    WORDS = "The decoder's words in their cell"
+    HEAD = "Chosen head"
+    BLOCK = "Heads of the block"
+    NETWORK = "Whole network"
+    WORDS = "Decoder words"
 
 
 @dataclass(frozen=True)
