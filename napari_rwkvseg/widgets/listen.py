@@ -8,7 +8,8 @@ from collections.abc import Callable
 from psygnal import SignalInstance
 from qtpy.QtWidgets import QWidget
 
-# A collector may clear a function that only Qt holds before Qt calls it, which crashes Python.
+# Qt may destroy a widget after Python collected all that only the widget held: a function among
+# that is empty by then, and calling it would crash. So what Qt calls is held here until it does.
 _stops: set[Callable[[], None]] = set()
 
 
