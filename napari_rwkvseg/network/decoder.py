@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_rwkvseg.network.config import LEVELS, NetworkConfig
-from napari_rwkvseg.network.encoder import build_mixer, convolution_unit
+from napari_rwkvseg.network.encoder import ConvolutionUnit, build_mixer
 from napari_rwkvseg.network.mixing import FRESH_SCALE, ChannelMix, SpatialMix, apply, fold, unfold
 from napari_rwkvseg.wkv import bi_wkv, line_plan
 
@@ -130,9 +130,9 @@ class Decoder(nn.Module):
         self.steps = nn.ModuleList(step(config, level) for level in reversed(range(LEVELS - 1)))
         self.to_half = nn.Linear(config.widths[0], WORDS * half)
         self.skip_half = nn.Linear(config.stem_width, half)
-        self.at_half = convolution_unit(half, half)
+        self.at_half = ConvolutionUnit(half, half)
         self.to_full = nn.Linear(half, WORDS * full)
-        self.at_full = convolution_unit(full, full)
+        self.at_full = ConvolutionUnit(full, full)
         self.classify = nn.Linear(full, config.n_classes)
 
     def forward(self, grids: list[Tensor], half: Tensor, detail: Tensor | None) -> Tensor:

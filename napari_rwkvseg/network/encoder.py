@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import cast
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from napari_rwkvseg.network.attention import LowResolutionAttention
 from napari_rwkvseg.network.config import LEVELS, NetworkConfig
@@ -17,13 +19,37 @@ from napari_rwkvseg.network.mixing import (
 )
 
 
-def convolution_unit(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
-    """Return 3x3 convolution, batch normalisation, ReLU; reads and returns (B, C, H, W)."""
-    return nn.Sequential(
-        nn.Conv2d(inside, outside, 3, stride=stride, padding=1, bias=False),
-        nn.BatchNorm2d(outside),
-        nn.ReLU(inplace=True),
-    )
+class ConvolutionUnit(nn.Sequential):
+    """3x3 convolution, batch normalisation, ReLU; reads and returns (B, C, H, W).
+
+    In evaluation the normalisation is a fixed scale per channel, so it is folded into the kernel.
+
+    Parameters
+    ----------
+    inside, outside : int
+        Channels read and returned.
+    stride : int
+        Pixels from one output to the next.
+    """
+
+    def __init__(self, inside: int, outside: int, stride: int = 1) -> None:
+        super().__init__(
+            nn.Conv2d(inside, outside, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(outside),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the image after the unit."""
+        if self.training:
+            normalised: Tensor = super().forward(image)  # type: ignore[no-untyped-call]
+            return normalised
+        convolution, norm = cast(nn.Conv2d, self[0]), cast(nn.BatchNorm2d, self[1])
+        variance, mean = cast(Tensor, norm.running_var), cast(Tensor, norm.running_mean)
+        scale = norm.weight / (variance + norm.eps).sqrt()
+        kernel = convolution.weight * scale[:, None, None, None]
+        bias = norm.bias - mean * scale
+        return functional.conv2d(image, kernel, bias, convolution.stride, padding=1).relu_()
 
 
 class Stem(nn.Module):
@@ -38,9 +64,9 @@ class Stem(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         detail = config.detail_width
-        self.detail = convolution_unit(config.in_channels, detail) if detail else None
-        self.to_half = convolution_unit(config.in_channels, config.stem_width, stride=2)
-        self.to_quarter = convolution_unit(config.stem_width, config.widths[0], stride=2)
+        self.detail = ConvolutionUnit(config.in_channels, detail) if detail else None
+        self.to_half = ConvolutionUnit(config.in_channels, config.stem_width, stride=2)
+        self.to_quarter = ConvolutionUnit(config.stem_width, config.widths[0], stride=2)
 
     def forward(self, image: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         """Return detail (B, d, H, W), half (B, s, H/2, W/2) and the first grid (B, H/4, W/4, C)."""

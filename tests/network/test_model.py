@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from napari_rwkvseg.network.config import SIZES, NetworkConfig, base, tiny
+from napari_rwkvseg.network.encoder import ConvolutionUnit
 from napari_rwkvseg.network.model import SegmentationNetwork, build_network, pad_to_stride
 from napari_rwkvseg.scan.schedule import global_schedule, uniform_schedule
 from napari_rwkvseg.wkv import use_path
@@ -165,3 +166,17 @@ def test_numbers_that_do_not_fit_are_named(change: dict[str, object], message: s
 def test_an_unknown_entry_of_a_stored_configuration_is_named() -> None:
     with pytest.raises(ValueError, match="unknown entries in the network: colour"):
         NetworkConfig.from_dict({"colour": 1})
+
+
+def test_folding_the_normalisation_into_the_kernel_changes_nothing() -> None:
+    torch.manual_seed(0)
+    unit = ConvolutionUnit(3, 5, stride=2)
+    for _ in range(3):
+        unit(torch.randn(4, 3, 16, 16) * 2 + 1)  # gives the normalisation something to remember
+    unit[1].weight.data.uniform_(0.5, 2)
+    unit[1].bias.data.uniform_(-1, 1)
+    unit.eval()
+    x = torch.randn(2, 3, 15, 16)
+    plain = unit[2](unit[1](unit[0](x)))
+    torch.testing.assert_close(unit(x), plain, rtol=1e-5, atol=1e-5)
+    assert plain.max() > 0
