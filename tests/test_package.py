@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 import zipfile
-from importlib.metadata import entry_points, metadata, version
+from importlib.metadata import (
+    entry_points,
+    metadata,
+    packages_distributions,
+    requires,
+    version,
+)
 from pathlib import Path
 
 import pytest
@@ -15,7 +23,9 @@ import napari_rwkvseg
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "qtpy", "napari", "skimage", "scipy")
-MODELS = ROOT / "napari_rwkvseg" / "models"
+PACKAGE = ROOT / "napari_rwkvseg"
+MODELS = PACKAGE / "models"
+DECLARED = [text for text in requires("napari-rwkvseg") or [] if "extra ==" not in text]
 
 
 def loaded_after(statement: str, *modules: str) -> list[str]:
@@ -23,6 +33,18 @@ def loaded_after(statement: str, *modules: str) -> list[str]:
     code = f"import sys\n{statement}\nprint(*[m for m in {modules} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.split()
+
+
+def normal(distribution: str) -> str:
+    return distribution.lower().replace("_", "-")
+
+
+def foreign_imports(path: Path) -> set[str]:
+    """Return the top names of what a file imports that is neither ours nor Python's own."""
+    tree = ast.parse(path.read_text("utf-8"))
+    names = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+    names |= {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    return {name.split(".")[0] for name in names} - sys.stdlib_module_names - {PACKAGE.name}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +59,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 @pytest.fixture
 def manifest() -> PluginManifest:
-    return PluginManifest.from_file(ROOT / "napari_rwkvseg" / "napari.yaml")
+    return PluginManifest.from_file(PACKAGE / "napari.yaml")
 
 
 class TestImport:
@@ -76,6 +98,20 @@ class TestManifest:
         assert all(command_id.startswith("napari-rwkvseg.") for command_id in ids)
 
 
+class TestDependencies:
+    def test_all_that_the_package_imports_is_declared(self) -> None:
+        declared = {normal(re.split(r"[^\w.-]", text)[0]) for text in DECLARED}
+        providers = packages_distributions()
+        used = {name for path in PACKAGE.rglob("*.py") for name in foreign_imports(path)}
+        missing = {name for name in used if not declared & set(map(normal, providers[name]))}
+        assert missing == set()
+
+    def test_no_qt_binding_is_among_them(self) -> None:
+        bindings = ("pyqt5", "pyqt6", "pyside2", "pyside6")
+        assert [text for text in DECLARED if text.lower().startswith(bindings)] == []
+        assert [text for text in DECLARED if text.startswith("napari[")] == []
+
+
 class TestVersion:
     def test_the_package_says_what_is_installed(self) -> None:
         assert napari_rwkvseg.__version__ == version("napari-rwkvseg")
@@ -99,8 +135,7 @@ class TestWheel:
         assert models <= wheel
 
     def test_it_holds_every_module(self, wheel: set[str]) -> None:
-        package = ROOT / "napari_rwkvseg"
-        assert {str(path.relative_to(ROOT)) for path in package.rglob("*.py")} <= wheel
+        assert {str(path.relative_to(ROOT)) for path in PACKAGE.rglob("*.py")} <= wheel
 
     def test_it_holds_nothing_else(self, wheel: set[str]) -> None:
         roots = {name.split("/")[0] for name in wheel}

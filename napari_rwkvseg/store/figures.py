@@ -158,7 +158,7 @@ def _draw_path(axes: Axes, scan: ScanPath) -> None:
     arrows = scan.arrows()
     ends = np.stack((arrows.start, arrows.start + arrows.way), axis=1)
     points = ends * scan.cells.stride + scan.cells.origin
-    axes.add_collection(LineCollection(points[..., ::-1], colors="white", linewidths=0.6))
+    axes.add_collection(LineCollection(list(points[..., ::-1]), colors="white", linewidths=0.6))
 
 
 def _single(explanation: Explanation) -> tuple[Figure, Axes]:
