@@ -235,10 +235,10 @@ def test_images_are_compared_by_their_gates() -> None:
     other = desk.bench.add(NOISE[::-1] ** 4, name="other")
     desk.bench.workflow.selection.choose(desk.layer)
     desk.start()
-    desk.explorer.compare(other)
+    desk.explorer.questions.compare(other)
     assert desk.state.other.name == "other"
     assert desk.state.difference.startswith("The weights differ by")
-    desk.explorer.compare_nothing()
+    desk.explorer.questions.compare_nothing()
     assert (desk.state.other, desk.state.difference) == (None, "")
 
 
@@ -246,9 +246,9 @@ def test_a_folder_is_compared_by_its_mean(tmp_path: Path) -> None:
     for number in range(2):
         tifffile.imwrite(tmp_path / f"{number}.tif", np.roll(NOISE, 9 * number, 0) ** (1 + number))
     desk = Desk().start()
-    desk.explorer.compare_folder(tmp_path)
+    desk.explorer.questions.compare_folder(tmp_path)
     assert desk.state.other.name == f"mean of 2 images in {tmp_path.name}"
-    desk.explorer.compare_folder(tmp_path / "..")
+    desk.explorer.questions.compare_folder(tmp_path / "..")
     assert "no image that can be read" in desk.state.difference
 
 
@@ -257,14 +257,14 @@ def test_a_corrected_pixel_is_explained_in_sentences() -> None:
     mask = desk.bench.run()
     desk.start()
     explorer = desk.explorer
-    explorer.ask_why()
+    explorer.questions.ask_why()
     assert "Click a pixel first" in desk.state.reason[0]
     explorer.look_at((20, 30))
-    explorer.ask_why()
+    explorer.questions.ask_why()
     assert "as the model wrote it" in desk.state.reason[0]
     mask.selected_label = 1 - int(mask.data[20, 30])
     mask.paint((20, 30), mask.selected_label)
-    explorer.ask_why()
+    explorer.questions.ask_why()
     assert desk.state.reason[0].startswith("The model said")
     assert "look" in desk.ours
 
@@ -272,11 +272,11 @@ def test_a_corrected_pixel_is_explained_in_sentences() -> None:
 def test_without_a_mask_there_is_nothing_to_explain() -> None:
     desk = Desk().start()
     desk.explorer.look_at((20, 30))
-    desk.explorer.ask_why()
+    desk.explorer.questions.ask_why()
     assert desk.state.reason == ("There is no mask of this image yet. Segment it first.",)
 
 
 def test_exports_say_where_they_went_or_why_not(tmp_path: Path) -> None:
     desk = Desk().start()
-    desk.explorer.export(lambda explanation: None, tmp_path / "head.png")
+    desk.explorer.questions.export(lambda explanation: None, tmp_path / "head.png")
     assert desk.state.problem.text == "Saved head.png."

@@ -25,16 +25,19 @@ class ExportBox(QWidget):
 
         self.picture = _button("Head…", "The chosen head on the image, with colour bar")
         self.look = _button("Look…", "What the last pixel looked at, with colour bar")
+        self.pair = _button("Two heads…", "The chosen head beside the one chosen before")
         self.overview = _button("Overview…", "All levels and heads in one figure")
         self.order = _button("Order (CSV)…", "The chosen head's order, a line per token")
 
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(GAP)
-        for place, button in enumerate((self.picture, self.look, self.overview, self.order)):
+        buttons = (self.picture, self.pair, self.look, self.overview, self.order)
+        for place, button in enumerate(buttons):
             grid.addWidget(button, place // 2, place % 2)
 
         self.picture.clicked.connect(self._save_picture)
+        self.pair.clicked.connect(self._save_pair)
         self.look.clicked.connect(self._save_look)
         self.overview.clicked.connect(self._save_overview)
         self.order.clicked.connect(self._save_order)
@@ -49,7 +52,21 @@ class ExportBox(QWidget):
 
             save_scan(path, explanation, shown.layer, shown.head)
 
-        self._explorer.export(write, path)
+        self._explorer.questions.export(write, path)
+
+    def _save_pair(self) -> None:
+        state = self._explorer.state
+        heads = [(s.layer, s.head) for s in (state.previous, state.shown) if s is not None]
+        path = self._ask("heads.png", PICTURES)
+        if path is None:
+            return
+
+        def write(explanation: Explanation) -> None:
+            from napari_rwkvseg.store.figures import save_pair
+
+            save_pair(path, explanation, heads)
+
+        self._explorer.questions.export(write, path)
 
     def _save_look(self) -> None:
         state = self._explorer.state
@@ -63,7 +80,7 @@ class ExportBox(QWidget):
 
             save_heat(path, explanation, heat, title)
 
-        self._explorer.export(write, path)
+        self._explorer.questions.export(write, path)
 
     def _save_overview(self) -> None:
         path = self._ask("overview.png", PICTURES)
@@ -75,7 +92,7 @@ class ExportBox(QWidget):
 
             save_overview(path, explanation)
 
-        self._explorer.export(write, path)
+        self._explorer.questions.export(write, path)
 
     def _save_order(self) -> None:
         shown, path = self._explorer.state.shown, self._ask("order.csv", "Tables (*.csv)")
@@ -87,7 +104,7 @@ class ExportBox(QWidget):
 
             save_order(path, explanation, shown.layer, shown.head)
 
-        self._explorer.export(write, path)
+        self._explorer.questions.export(write, path)
 
     def _ask(self, name: str, kinds: str) -> Path | None:
         chosen, _ = QFileDialog.getSaveFileName(self, "Export", name, kinds)

@@ -62,16 +62,16 @@ class GatesBox(QWidget):
     def _choose(self, index: int) -> None:
         layer = self.others.itemData(index)
         if layer is not None:
-            self._explorer.compare(layer)
+            self._explorer.questions.compare(layer)
         elif self.others.itemText(index) == FOLDER:
             self._choose_folder()
         else:
-            self._explorer.compare_nothing()
+            self._explorer.questions.compare_nothing()
 
     def _choose_folder(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Mean over the images of a folder")
         if chosen:
-            self._explorer.compare_folder(Path(chosen))
+            self._explorer.questions.compare_folder(Path(chosen))
         else:
             self.others.setCurrentIndex(0)
 

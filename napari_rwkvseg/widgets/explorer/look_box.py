@@ -41,7 +41,7 @@ class LookBox(QWidget):
 
         self.looks.activated.connect(self._choose)
         self.ask.toggled.connect(explorer.set_asking)
-        self.why.clicked.connect(explorer.ask_why)
+        self.why.clicked.connect(explorer.questions.ask_why)
         events = explorer.state.events
         listen(self, events.look, self._show)
         listen(self, events.asking, self._show)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_rwkvseg.adapters.from_layers import LayerLike, image_from_layer
 from napari_rwkvseg.adapters.to_layers import geometry_of
 from napari_rwkvseg.engine.progress import CancelToken, Job
-from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.workflow.choices import Message, Region, Tone
 from napari_rwkvseg.workflow.explorer import jobs
 from napari_rwkvseg.workflow.explorer.jobs import Read, Reading
 from napari_rwkvseg.workflow.explorer.layer_set import LayerSet
 from napari_rwkvseg.workflow.explorer.pointer import Pointer
+from napari_rwkvseg.workflow.explorer.questions import Questions
 from napari_rwkvseg.workflow.explorer.state import ExplorerState, Look, Pixel, Shown
 from napari_rwkvseg.workflow.region import region_of
-from napari_rwkvseg.workflow.runner import JobResult, Latest, Runner, ignore_progress
+from napari_rwkvseg.workflow.runner import JobResult, Latest, Runner
 from napari_rwkvseg.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
@@ -68,6 +66,7 @@ class Explorer:
         self._reading = Latest(runners.read, self._read_job, self._was_read)
         self._drawing = Latest(runners.draw, self._draw_job, self._was_drawn)
         self._looking = Latest(runners.look, self._look_job, self._was_looked)
+        self.questions = Questions(self, runners.ask)
         self._read: Read | None = None
         self._focus: Pixel | None = None
         self._model: tuple[str, Model] | None = None
@@ -151,13 +150,13 @@ class Explorer:
             image=image,
             index=tuple(part.start for part in where[:-2]),
             geometry=geometry,
-            load=partial(self._load, state.card.name),
+            load=partial(self.load, state.card.name),
             focus=focus,
             tile=self.workflow.compute().tile,
             window=known.explanation.window if known is not None and same else None,
         )
 
-    def _load(self, name: str) -> Model:
+    def load(self, name: str) -> Model:
         """Return a model, from memory if it was the last one used (called in the job)."""
         if self._model is None or self._model[0] != name:
             self._model = (name, self.workflow.library.load(name))
@@ -175,7 +174,7 @@ class Explorer:
         state.problem = _about(found)
         state.explanation = found
         state.gates = result.value.gates
-        self._say_difference()
+        self.questions.say_difference()
         shown = state.shown
         layers = found.trace.layers
         fits = shown is not None and shown.layer < len(layers)
@@ -217,7 +216,7 @@ class Explorer:
         state = self.state
         self._read = None
         self.layers.remove()
-        state.explanation = state.gates = state.other = state.heat = None
+        state.explanation = state.gates = state.other = state.heat = state.previous = None
         state.answer = state.details = state.difference = ""
         state.steps = state.step = 0
         state.reason = ()
@@ -225,6 +224,8 @@ class Explorer:
     # ------------------------------------------------------------------- drawing
     def choose(self, shown: Shown) -> None:
         """Draw a head."""
+        if self.state.shown != shown:
+            self.state.previous = self.state.shown
         self.state.shown = shown
         self._drawing.request()
         if self.state.pixel is not None and self.state.look is not Look.NETWORK:
@@ -318,99 +319,6 @@ class Explorer:
         self.state.heat = looked.heat
         self.state.answer = looked.answer
         self.layers.show((looked.layer,))
-
-    # ---------------------------------------------------------------- comparing
-    def compare(self, layer: LayerLike) -> None:
-        """Compare the gates with those for another image, in its present slice."""
-        try:
-            reading = self.reading_of(layer)
-        except RwkvSegError as error:
-            self.state.difference = str(error)
-            return
-        if reading is not None:
-            self._compare([lambda: reading], layer.name)
-
-    def compare_folder(self, folder: Path) -> None:
-        """Compare the gates with their mean over the images of a folder."""
-        card = self.workflow.state.card
-        if card is None:
-            return
-        load, tile = partial(self._load, card.name), self.workflow.compute().tile
-        sources = jobs.folder_sources(folder, load, tile)
-        self._compare(sources, f"mean of {len(sources)} images in {folder.name}")
-
-    def compare_nothing(self) -> None:
-        """Show the gates of this image alone."""
-        self.state.other = None
-        self.state.difference = ""
-
-    def _compare(self, sources: Sequence[Callable[[], Reading]], name: str) -> None:
-        token = CancelToken()
-        self.state.difference = f"Reading {name}…"
-        job = jobs.compare_with(sources, name, token)
-        self._runners.ask.start(job, token, ignore_progress, self._was_compared)
-
-    def _was_compared(self, result: JobResult) -> None:
-        self.state.other = result.value
-        self.state.difference = result.error
-        self._say_difference()
-
-    def _say_difference(self) -> None:
-        ours, other = self.state.gates, self.state.other
-        if ours is not None and other is not None:
-            from napari_rwkvseg.engine.gates import compare
-
-            self.state.difference = compare(ours, other)
-
-    # --------------------------------------------------------------------- why
-    def ask_why(self) -> None:
-        """Explain the pixel asked about last, where its label was corrected."""
-        run, pixel, read = self.workflow.results.run, self.state.pixel, self._read
-        if pixel is None or read is None:
-            self.state.reason = ("Click a pixel first: switch on Ask, then click on the image.",)
-            return
-        before = None if run is None else run.link.written()
-        after = None if run is None else run.link.current()
-        if before is None or after is None:
-            self.state.reason = ("There is no mask of this image yet. Segment it first.",)
-            return
-        old, new = (_classes(labels[read.reading.index]) for labels in (before, after))
-        if run is not None and run.link.objects:
-            old, new = old.clip(0, 1), new.clip(0, 1)
-        if old[pixel] == new[pixel]:
-            self.state.reason = (
-                "The label here is as the model wrote it. Correct the mask with the brush, "
-                "then click a corrected pixel.",
-            )
-            return
-        self._runners.ask.start(
-            jobs.ask_why(read, pixel, old, new), CancelToken(), ignore_progress, self._was_asked
-        )
-
-    def _was_asked(self, result: JobResult) -> None:
-        if result.value is None:
-            self.state.reason = (result.error,) if result.error else ()
-            return
-        found, layer = result.value
-        self.state.reason = found.sentences
-        self.state.heat = found.heat
-        self.layers.show((layer,))
-
-    # ------------------------------------------------------------------- export
-    def export(self, write: Callable[[Explanation], object], path: Path) -> None:
-        """Write a picture or a table of what was read."""
-        if self._read is None:
-            return
-        job = jobs.export(write, self._read, path)
-        self._runners.ask.start(job, CancelToken(), ignore_progress, self._was_exported)
-
-    def _was_exported(self, result: JobResult) -> None:
-        done = Message(f"Saved {result.value.name}.", Tone.DONE) if result.value else None
-        self.state.problem = done or Message(result.error, Tone.ERROR)
-
-
-def _classes(labels: Any) -> Any:
-    return labels.astype("int64")
 
 
 def _about(found: Explanation) -> Message:

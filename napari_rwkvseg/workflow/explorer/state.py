@@ -49,6 +49,8 @@ class ExplorerState:
         What the model did with the plane in sight.
     shown : Shown or None
         Which head is drawn.
+    previous : Shown or None
+        Which one was drawn before.
     details : str
         That head in words.
     steps : int
@@ -79,6 +81,7 @@ class ExplorerState:
     problem: Message = field(default_factory=Message)
     explanation: Explanation | None = None
     shown: Shown | None = None
+    previous: Shown | None = None
     details: str = ""
     steps: int = 0
     step: int = 0

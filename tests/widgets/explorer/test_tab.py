@@ -89,7 +89,11 @@ def test_exports_are_files_of_what_is_shown(
     desk = ExplorerDesk(viewer, qtbot).explore()
     desk.click_head(Shown(1, 3))
     box = desk.page.export
-    for button, name in ((box.picture, "head.png"), (box.order, "order.csv")):
+    for button, name in (
+        (box.picture, "head.png"),
+        (box.pair, "two.svg"),
+        (box.order, "order.csv"),
+    ):
         path = tmp_path / name
         answer = (str(path), "")
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, a=answer: a)
@@ -100,4 +104,7 @@ def test_exports_are_files_of_what_is_shown(
     assert len(lines) == 1 + 8 * 12
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("", ""))
     desk.click(box.overview)  # given up
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["head.png", "order.csv"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["head.png", "order.csv", "two.svg"]
+    pair = (tmp_path / "two.svg").read_text(encoding="utf-8")
+    assert "row snake in 8×8 windows" in pair  # the head before
+    assert "Hilbert, global" in pair

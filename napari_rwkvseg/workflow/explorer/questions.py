@@ -1,0 +1,165 @@
+"""Questions about what was read that take a while: compare, explain a mistake, write a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_rwkvseg.adapters.from_layers import LayerLike
+from napari_rwkvseg.engine.progress import CancelToken, Job
+from napari_rwkvseg.errors import RwkvSegError
+from napari_rwkvseg.workflow.choices import Message, Tone
+from napari_rwkvseg.workflow.explorer import jobs
+from napari_rwkvseg.workflow.explorer.jobs import Read, Reading
+from napari_rwkvseg.workflow.explorer.layer_set import LayerSet
+from napari_rwkvseg.workflow.explorer.state import ExplorerState
+from napari_rwkvseg.workflow.runner import JobResult, Runner, ignore_progress
+from napari_rwkvseg.workflow.workflow import Workflow
+
+if TYPE_CHECKING:
+    from napari_rwkvseg.engine.card import Model
+    from napari_rwkvseg.engine.explain import Explanation
+
+NO_PIXEL = "Click a pixel first: switch on Ask, then click on the image."
+NO_MASK = "There is no mask of this image yet. Segment it first."
+AS_WRITTEN = (
+    "The label here is as the model wrote it. Correct the mask with the brush, then click a "
+    "corrected pixel."
+)
+
+
+class Reader(Protocol):
+    """What questions need of the explorer."""
+
+    workflow: Workflow
+    state: ExplorerState
+    layers: LayerSet
+
+    @property
+    def read(self) -> Read | None:
+        """What was read last."""
+
+    def reading_of(self, layer: LayerLike) -> Reading | None:
+        """Return what to read of an image layer."""
+
+    def load(self, name: str) -> Model:
+        """Return a model."""
+
+
+class Questions:
+    """One question at a time; a new one replaces the last.
+
+    Parameters
+    ----------
+    explorer : Reader
+        Knows what was read; its state takes the answers.
+    runner : Runner
+        Where the work runs.
+    """
+
+    def __init__(self, explorer: Reader, runner: Runner) -> None:
+        self._explorer = explorer
+        self._state = explorer.state
+        self._runner = runner
+
+    # ---------------------------------------------------------------- comparing
+    def compare(self, layer: LayerLike) -> None:
+        """Compare the gates with those for another image, in its present slice."""
+        try:
+            reading = self._explorer.reading_of(layer)
+        except RwkvSegError as error:
+            self._state.difference = str(error)
+            return
+        if reading is not None:
+            self._compare([lambda: reading], layer.name)
+
+    def compare_folder(self, folder: Path) -> None:
+        """Compare the gates with their mean over the images of a folder."""
+        workflow = self._explorer.workflow
+        card = workflow.state.card
+        if card is None:
+            return
+        load, tile = partial(self._explorer.load, card.name), workflow.compute().tile
+        sources = jobs.folder_sources(folder, load, tile)
+        self._compare(sources, f"mean of {len(sources)} images in {folder.name}")
+
+    def compare_nothing(self) -> None:
+        """Show the gates of this image alone."""
+        self._state.other = None
+        self._state.difference = ""
+
+    def say_difference(self) -> None:
+        """Tell how the gates differ, where there is something to compare with."""
+        ours, other = self._state.gates, self._state.other
+        if ours is not None and other is not None:
+            from napari_rwkvseg.engine.gates import compare
+
+            self._state.difference = compare(ours, other)
+
+    def _compare(self, sources: Sequence[Callable[[], Reading]], name: str) -> None:
+        token = CancelToken()
+        self._state.difference = f"Reading {name}…"
+        self._start(jobs.compare_with(sources, name, token), token, self._was_compared)
+
+    def _was_compared(self, result: JobResult) -> None:
+        self._state.other = result.value
+        self._state.difference = result.error
+        self.say_difference()
+
+    # --------------------------------------------------------------------- why
+    def ask_why(self) -> None:
+        """Explain the pixel asked about last, where its label was corrected."""
+        pixel, read = self._state.pixel, self._explorer.read
+        if pixel is None or read is None:
+            self._state.reason = (NO_PIXEL,)
+            return
+        planes = self._before_and_after(read.reading.index)
+        if planes is None:
+            self._state.reason = (NO_MASK,)
+        elif planes[0][pixel] == planes[1][pixel]:
+            self._state.reason = (AS_WRITTEN,)
+        else:
+            self._start(jobs.ask_why(read, pixel, *planes), CancelToken(), self._was_asked)
+
+    def _before_and_after(
+        self, index: tuple[int, ...]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+        """Return the classes of a plane as the model wrote them and as they are now."""
+        run = self._explorer.workflow.results.run
+        before = None if run is None else run.link.written()
+        after = None if run is None else run.link.current()
+        if run is None or before is None or after is None:
+            return None
+        most = 1 if run.link.objects else len(run.outcome.prediction.card.class_names)
+        old, new = (labels[index].astype(np.int64).clip(0, most) for labels in (before, after))
+        return old, new
+
+    def _was_asked(self, result: JobResult) -> None:
+        if result.value is None:
+            self._state.reason = (result.error,) if result.error else ()
+            return
+        found, layer = result.value
+        self._state.reason = found.sentences
+        self._state.heat = found.heat
+        self._explorer.layers.show((layer,))
+
+    # ------------------------------------------------------------------- export
+    def export(self, write: Callable[[Explanation], object], path: Path) -> None:
+        """Write a picture or a table of what was read."""
+        read = self._explorer.read
+        if read is not None:
+            self._start(jobs.export(write, read, path), CancelToken(), self._was_exported)
+
+    def _was_exported(self, result: JobResult) -> None:
+        done = Message(f"Saved {result.value.name}.", Tone.DONE) if result.value else None
+        self._state.problem = done or Message(result.error, Tone.ERROR)
+
+    def _start(
+        self, job: Job[Any], token: CancelToken, on_done: Callable[[JobResult], None]
+    ) -> None:
+        self._runner.start(job, token, ignore_progress, on_done)
