@@ -79,11 +79,24 @@ def test_another_head_takes_the_place_of_the_first() -> None:
     explanation = desk.state.explanation
     np.testing.assert_array_equal(desk.data("order"), explanation.path(1, 0).rank)
     desk.explorer.choose(Shown(3, 3))
-    assert desk.ours == ["order", "path"]  # no blocks
+    blocks = desk.bench.viewer.layers[PREFIX + "blocks"]
+    assert not blocks.visible  # this head has none
     np.testing.assert_array_equal(desk.data("order"), explanation.path(3, 3).rank)
     order = desk.bench.viewer.layers[PREFIX + "order"]
     assert order.scale.tolist() == [32, 32]
     assert order.translate.tolist() == [15.5, 15.5]
+
+
+def test_blocks_come_back_with_a_head_that_has_some_unless_somebody_hid_them() -> None:
+    desk = Desk().start()
+    blocks = desk.bench.viewer.layers[PREFIX + "blocks"]
+    for shown, visible in ((Shown(3, 3), False), (Shown(1, 0), True)):
+        desk.explorer.choose(shown)
+        assert blocks.visible is visible
+    blocks.visible = False
+    for shown in (Shown(3, 3), Shown(1, 0)):
+        desk.explorer.choose(shown)
+        assert not blocks.visible
 
 
 def test_the_selected_layer_stays_selected() -> None:
