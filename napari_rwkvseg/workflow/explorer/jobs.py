@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_rwkvseg.adapters.to_layers import Geometry
 from napari_rwkvseg.engine.progress import Job, Progress
+from napari_rwkvseg.engine.torch_loading import load_torch
 from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.workflow.explorer.state import Look, Pixel, Shown
 
@@ -94,6 +95,7 @@ class Looked:
 def read(reading: Reading, token: CancelToken) -> Job[Read]:
     """Run the model over the plane and record what it scanned."""
     yield Progress(0, 0, "Loading the model")
+    load_torch()
     from napari_rwkvseg.adapters.scan_layers import PlanePlace
     from napari_rwkvseg.engine.explain import ExplainOptions, explain
     from napari_rwkvseg.engine.gates import gate_table
