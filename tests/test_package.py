@@ -25,6 +25,7 @@ ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "qtpy", "napari", "skimage", "scipy")
 PACKAGE = ROOT / "napari_rwkvseg"
 MODELS = PACKAGE / "models"
+OPTIONAL = {"zarr"}  # an extra; who opens such a folder without it is told
 DECLARED = [text for text in requires("napari-rwkvseg") or [] if "extra ==" not in text]
 
 OPTIONAL = {"zarr"}  # without it, opening a zarr folder names it
