@@ -28,8 +28,6 @@ MODELS = PACKAGE / "models"
 OPTIONAL = {"zarr"}  # an extra; who opens such a folder without it is told
 DECLARED = [text for text in requires("napari-rwkvseg") or [] if "extra ==" not in text]
 
-OPTIONAL = {"zarr"}  # without it, opening a zarr folder names it
-
 
 def loaded_after(statement: str, *modules: str) -> list[str]:
     """Return which of the modules a fresh Python has loaded after a statement."""
