@@ -26,10 +26,11 @@ from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.tuner import EncodedViews, FinetuneOptions, Tuner
 from napari_rwkvseg.network.model import SegmentationNetwork
 
-LATE = 1.2  # of the planned seconds: then the run ends, whatever step it is at
+LATE = 1.05  # of the seconds: then the run ends, whatever step it is at
+MARGIN = 0.95  # of the seconds that steps are planned for: the pace may fall
 FEWEST = 8  # steps of a planned run, however slow the computer
 HEAD_COST = 0.5  # of a step of the first phase, against one of the second
-CHECKS = 12  # in a run
+CHECKS, CHECK_VIEWS = 12, 8  # in a run; views that a check looks at
 PLATEAU, PATIENCE = 0.001, 6  # Dice; checks without such a gain before the run ends
 PERFECT = 0.998  # Dice from which on there is nothing more to learn
 WARM_UP = 5  # steps of each phase
@@ -127,7 +128,7 @@ class _Run:
         self.planned = self._options.steps or self._plan()
         self._every = max(1, self.planned // CHECKS)
         self._best, self._stale = -math.inf, 0
-        self._checked = self._draw(CHECK, self._options.batch, plain=True)
+        self._checked = self._draw(CHECK, CHECK_VIEWS, plain=True)
 
     def steps(self) -> Job[int]:
         """Take all steps; return how many."""
@@ -204,7 +205,7 @@ class _Run:
         share = self._options.head_share
         mean = pace * (share * HEAD_COST + 1 - share)
         left = self._options.seconds - (self._clock() - self._start)
-        return max(FEWEST, int(left / max(mean, 1e-6)))
+        return max(FEWEST, int(MARGIN * left / max(mean, 1e-6)))
 
     def _late(self) -> bool:
         """Whether a planned run has taken far longer than planned."""

@@ -1,9 +1,10 @@
 """Which corrections are held out to judge by: dealt once by hash, then never dealt again.
 
-The first images of a project give a quarter of their blocks, spread over foreground and background;
-later ones stay whole, every fifth of them held out. A block is a rectangle of rows and columns
-through all planes of an image, so that neighbouring slices never lie on both sides. Training gets
-copies of the rectangles between the blocks: held-out pixels are not masked there, they are absent.
+The first images of a project give a quarter of their blocks, of those with foreground and of those
+without, counted through all images; later ones stay whole, every fifth of them held out. A block
+is a rectangle of rows and columns through all planes of an image, so that neighbouring slices never
+lie on both sides. Training gets copies of the rectangles between the blocks: held-out pixels are
+not masked there, they are absent.
 """
 
 from __future__ import annotations
@@ -41,11 +42,14 @@ class Deal:
         Whether its blocks are dealt one by one, or the whole image at once.
     blocks : mapping of (row, column) to bool
         Blocks dealt so far; True is held out.
+    inside : int
+        How many of them had foreground.
     """
 
     shape: tuple[int, int]
     use: Use = "blocks"
     blocks: Mapping[Block, bool] = field(default_factory=dict)
+    inside: int = 0
 
     def held_out(self, block: Block) -> bool:
         """Return whether a block is held out; one that was not dealt is not."""
@@ -90,7 +94,9 @@ def content_key(plane: Evidence) -> str:
     return hashlib.sha256(pixels.tobytes()).hexdigest()
 
 
-def deal_blocks(deal: Deal, key: str, planes: Sequence[Evidence]) -> Deal:
+def deal_blocks(
+    deal: Deal, key: str, planes: Sequence[Evidence], others: Sequence[Deal] = ()
+) -> Deal:
     """Deal the blocks in which there is evidence for the first time.
 
     Parameters
@@ -101,22 +107,33 @@ def deal_blocks(deal: Deal, key: str, planes: Sequence[Evidence]) -> Deal:
         From `content_key`; with the block it decides.
     planes : sequence of Evidence
         The planes of the image that have evidence.
+    others : sequence of Deal
+        Of the other images of the project: a lesion may fill a single block of an image.
 
     Returns
     -------
     Deal
-        Of the blocks that are new, one in `EVERY_BLOCK` is held out: in the order of their hash,
-        those with foreground first, so that both kinds are held out if there are enough.
+        The second of each `EVERY_BLOCK` blocks with foreground that come in a project, and of those
+        without, is held out; blocks that come together come in the order of their hash.
     """
     areas = block_areas(deal.shape)
     seen = np.logical_or.reduce([plane.seen for plane in planes])
     inside = np.logical_or.reduce([plane.seen & (plane.truth > 0) for plane in planes])
     new = [block for block, area in areas.items() if seen[area].any() and block not in deal.blocks]
-    new.sort(key=lambda block: (not inside[areas[block]].any(), _digest(key, *block)))
-    number = len(deal.blocks)
-    # the second of four: a single block is for training
-    dealt = {block: (number + n) % EVERY_BLOCK == 1 for n, block in enumerate(new)}
-    return replace(deal, blocks={**deal.blocks, **dealt})
+    new.sort(key=lambda block: _digest(key, *block))
+    showing = [block for block in new if inside[areas[block]].any()]
+    empty = [block for block in new if block not in showing]
+    before = sum(one.inside for one in (deal, *others))
+    before_empty = sum(len(one.blocks) for one in (deal, *others)) - before
+    dealt = {block: _is_held_out(before + n) for n, block in enumerate(showing)}
+    dealt |= {block: _is_held_out(before_empty + n) for n, block in enumerate(empty)}
+    blocks = {**deal.blocks, **dealt}
+    return replace(deal, blocks=blocks, inside=deal.inside + len(showing))
+
+
+def _is_held_out(number: int) -> bool:
+    """Whether the block that comes as this number of its kind, from 0, is held out."""
+    return number % EVERY_BLOCK == 1  # the first one is for training
 
 
 def training_pieces(evidence: Evidence, deal: Deal) -> list[Evidence]:

@@ -91,7 +91,9 @@ class PartScore:
     classes : tuple of ClassScore
         In label order.
     old_dice, new_dice, low, high : float
-        Mean over the classes, and the interval of its gain.
+        Mean over the classes that occur here, and the interval of its gain.
+    shown : bool
+        Whether any class occurs: without that, finding nothing would be perfect.
     """
 
     n: int
@@ -101,6 +103,7 @@ class PartScore:
     new_dice: float
     low: float
     high: float
+    shown: bool = True
 
     @property
     def gain(self) -> float:
@@ -234,12 +237,14 @@ def _decide(fresh: PartScore, replay: PartScore | None) -> Verdict:
         f"Dice {fresh.old_dice:.3f} before, {fresh.new_dice:.3f} after on {fresh.n} held-out "
         f"blocks ({fresh.gain:+.3f}, {interval})"
     )
-    if replay is not None and replay.gain < -LOSS_ALLOWED:
+    if replay is not None and replay.shown and replay.gain < -LOSS_ALLOWED:
         lost = f"Dice on corrections learnt before fell from {replay.old_dice:.3f} to"
         return Verdict("worse", f"{lost} {replay.new_dice:.3f}; {change}.", fresh, replay)
     if fresh.n < FEWEST:
         few = f"Too few held-out blocks to tell: {fresh.n} of at least {FEWEST}"
         return Verdict("cannot tell", f"{few}; {change}.", fresh, replay)
+    if not fresh.shown:
+        return Verdict("cannot tell", f"No held-out block shows a class; {change}.", fresh, replay)
     answer: Answer = "cannot tell"
     if fresh.low > 0:
         answer = "better"
@@ -260,9 +265,12 @@ def _score(
     classes = tuple(
         ClassScore(name, before[k], after[k], *bounds[k]) for k, name in enumerate(class_names)
     )
-    means = [float(np.mean([score.dice for score in scores])) for scores in (before, after)]
-    low, high = _interval(gains.mean(axis=1))
-    return PartScore(len(old), int(pixels.sum()), classes, means[0], means[1], low, high)
+    shown = old[..., 2].sum(axis=0) > 0  # (K,): wanted at all
+    counted = np.flatnonzero(shown if shown.any() else ~shown)
+    means = [float(np.mean([scores[k].dice for k in counted])) for scores in (before, after)]
+    low, high = _interval(gains[:, counted].mean(axis=1))
+    n, seen = len(old), int(pixels.sum())
+    return PartScore(n, seen, classes, means[0], means[1], low, high, bool(shown.any()))
 
 
 def _interval(values: NDArray[np.float64]) -> tuple[float, float]:

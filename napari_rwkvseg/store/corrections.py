@@ -109,7 +109,9 @@ class Corrections:
                     use = first_use(len(ledger.entries))
                     entry = Entry(Deal(planes[0].levels.shape, use))
                 if entry.deal.use == "blocks":
-                    entry = replace(entry, deal=deal_blocks(entry.deal, keys[image_id], planes))
+                    others = [e.deal for name, e in ledger.entries.items() if name != image_id]
+                    deal = deal_blocks(entry.deal, keys[image_id], planes, others)
+                    entry = replace(entry, deal=deal)
                 ledger = ledger.with_entry(image_id, entry)
             write_ledger(self.root, ledger)
 

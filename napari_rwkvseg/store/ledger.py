@@ -121,6 +121,7 @@ def _entry_to_json(entry: Entry) -> dict[str, Any]:
         "shape": list(deal.shape),
         "use": deal.use,
         "blocks": [[*block, held] for block, held in deal.blocks.items()],
+        "inside": deal.inside,
         "learnt": sorted(entry.learnt),
     }
 
@@ -139,5 +140,5 @@ def _entry(values: Mapping[str, Any]) -> Entry:
         raise ValueError(values["use"])
     height, width = map(int, values["shape"])
     blocks: dict[Block, bool] = {(int(r), int(c)): bool(held) for r, c, held in values["blocks"]}
-    deal = Deal((height, width), cast(Use, values["use"]), blocks)
+    deal = Deal((height, width), cast(Use, values["use"]), blocks, int(values["inside"]))
     return Entry(deal, frozenset(values["learnt"]))

@@ -55,6 +55,7 @@ def test_a_quarter_of_the_blocks_is_held_out() -> None:
     deal = dealt(corrected())
     assert Counter(deal.blocks.values()) == {False: 12, True: 4}
     assert deal.mask().mean() == 0.25
+    assert deal.inside > 8
 
 
 def test_blocks_with_and_without_foreground_are_held_out_alike() -> None:
@@ -65,6 +66,20 @@ def test_blocks_with_and_without_foreground_are_held_out_alike() -> None:
         named = replace(plane, truth=truth, image_id=str(number))
         held = [block for block, out in dealt(named).blocks.items() if out]
         assert sum(row < 2 and column < 2 for row, column in held) == 1
+
+
+def test_foreground_is_held_out_even_if_it_fills_a_single_block_of_each_image() -> None:
+    deals: list[Deal] = []
+    held = []
+    for number in range(8):
+        plane = replace(corrected(number), truth=np.zeros((64, 64), np.uint8))
+        plane.truth[20:24, 4:8] = 1
+        deal = deal_blocks(Deal((64, 64)), plane.image_id, [plane], deals)
+        deals.append(deal)
+        held.append(deal.blocks[1, 0])
+        assert deal.inside == 1
+    assert held == [False, True, False, False] * 2
+    assert sum(sum(deal.blocks.values()) for deal in deals) == 2 + 30
 
 
 def test_the_deal_follows_from_the_image_and_nothing_else() -> None:
@@ -82,6 +97,7 @@ def test_a_single_block_is_for_training() -> None:
 @given(st.lists(st.integers(0, 15), min_size=1, max_size=12))
 def test_what_was_dealt_stays_however_the_evidence_grows(order: list[int]) -> None:
     plane, deal, seen = corrected(), Deal((64, 64)), []
+    plane = replace(plane, truth=np.ones_like(plane.truth))
     areas = list(block_areas((64, 64)).values())
     for number in order:
         seen.append(areas[number])

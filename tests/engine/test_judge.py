@@ -83,13 +83,32 @@ def test_if_all_was_learnt_before_that_decides() -> None:
     assert (found.answer, found.replay) == ("better", None)
 
 
-def test_classes_weigh_alike_and_an_absent_one_is_right_if_not_found() -> None:
+def test_classes_weigh_alike() -> None:
+    old = np.tile([[[50.0, 100, 100], [80, 100, 100]]], (4, 1, 1))
+    new = np.tile([[[90.0, 100, 100], [20, 100, 100]]], (4, 1, 1))
+    found = judge(old, new, [1] * 4, [False] * 4, ["disc", "ring"])
+    assert [score.gain for score in found.fresh.classes] == pytest.approx([0.4, -0.6])
+    assert found.fresh.old_dice == pytest.approx(0.65)
+    assert found.answer == "worse"
+
+
+def test_a_class_that_does_not_occur_is_listed_but_does_not_count() -> None:
     old = np.tile([[[50.0, 100, 100], [0, 0, 0]]], (4, 1, 1))
     new = np.tile([[[90.0, 100, 100], [0, 10, 0]]], (4, 1, 1))
     found = judge(old, new, [1] * 4, [False] * 4, ["disc", "ring"])
     assert [score.gain for score in found.fresh.classes] == pytest.approx([0.4, -1])
-    assert found.fresh.old_dice == pytest.approx(0.75)
-    assert found.answer == "worse"
+    assert (found.fresh.old_dice, found.fresh.new_dice) == pytest.approx((0.5, 0.9))
+    assert found.answer == "better"
+
+
+def test_finding_nothing_where_there_is_nothing_proves_nothing() -> None:
+    empty, found_some = counts(*[(0, 0, 0)] * 4), counts(*[(0, 50, 0)] * 4)
+    found = verdict(found_some, empty)
+    assert found.answer == "cannot tell"
+    assert found.reason.startswith("No held-out block shows a class;")
+    before = np.concatenate([HALF, empty])
+    after = np.concatenate([GOOD, found_some])
+    assert verdict(before, after, [False] * 4 + [True] * 4).answer == "better"
 
 
 def test_the_interval_repeats() -> None:

@@ -19,7 +19,7 @@ def ledger() -> Ledger:
     blocks = {(0, 0): False, (0, 1): True}
     return (
         Ledger()
-        .with_entry("b", Entry(Deal((30, 40), "blocks", blocks), frozenset({"x", "y"})))
+        .with_entry("b", Entry(Deal((30, 40), "blocks", blocks, inside=1), frozenset({"x", "y"})))
         .with_entry("a", Entry(Deal((30, 40), "judge")))
     )
 
@@ -67,7 +67,7 @@ def test_a_changed_ledger_is_refused_and_nothing_dealt_anew(
         read_ledger(tmp_path)
 
 
-@pytest.mark.parametrize("key", ["use", "shape", "blocks", "learnt"])
+@pytest.mark.parametrize("key", ["use", "shape", "blocks", "inside", "learnt"])
 def test_an_entry_that_lacks_something_is_refused(
     tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
