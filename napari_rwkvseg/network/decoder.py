@@ -144,6 +144,6 @@ class Decoder(nn.Module):
         fine = apply(self.at_half, fine + self.skip_half(half.permute(0, 2, 3, 1)))
         fine = fold(self.to_full(fine).unflatten(-1, (WORDS, -1)))  # (B, H, W, C)
         if detail is not None:
-            fine = fine + detail.permute(0, 2, 3, 1)
+            fine += detail.permute(0, 2, 3, 1)  # in place: at this size new memory costs time
         logits: Tensor = self.classify(apply(self.at_full, fine))
         return logits.permute(0, 3, 1, 2)
