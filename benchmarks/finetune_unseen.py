@@ -87,7 +87,7 @@ def run(parsed: argparse.Namespace, folder: Path) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and write the figures if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with index.csv")
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
-    parsed = parser.parse_args()
+    parsed = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         figures = run(parsed, Path(folder))
     print(json.dumps(figures, indent=2))

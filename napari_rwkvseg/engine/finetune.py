@@ -136,7 +136,7 @@ class _Run:
         encoded = self._encode() if head else None
         for step in range(self.planned):
             self._token.raise_if_cancelled()
-            if self._late():
+            if step >= FEWEST and self._late():
                 return step
             if step in (0, head):
                 self._tuner.begin_phase(head_only=step < head)

@@ -92,8 +92,8 @@ class PartScore:
         In label order.
     old_dice, new_dice, low, high : float
         Mean over the classes that occur here, and the interval of its gain.
-    shown : bool
-        Whether any class occurs: without that, finding nothing would be perfect.
+    shown : int
+        Blocks in which a class occurs: in the others, finding nothing is perfect.
     """
 
     n: int
@@ -103,7 +103,7 @@ class PartScore:
     new_dice: float
     low: float
     high: float
-    shown: bool = True
+    shown: int
 
     @property
     def gain(self) -> float:
@@ -243,8 +243,9 @@ def _decide(fresh: PartScore, replay: PartScore | None) -> Verdict:
     if fresh.n < FEWEST:
         few = f"Too few held-out blocks to tell: {fresh.n} of at least {FEWEST}"
         return Verdict("cannot tell", f"{few}; {change}.", fresh, replay)
-    if not fresh.shown:
-        return Verdict("cannot tell", f"No held-out block shows a class; {change}.", fresh, replay)
+    if fresh.shown < FEWEST:
+        few = f"Too few held-out blocks show a class: {fresh.shown} of at least {FEWEST}"
+        return Verdict("cannot tell", f"{few}; {change}.", fresh, replay)
     answer: Answer = "cannot tell"
     if fresh.low > 0:
         answer = "better"
@@ -270,7 +271,8 @@ def _score(
     means = [float(np.mean([scores[k].dice for k in counted])) for scores in (before, after)]
     low, high = _interval(gains[:, counted].mean(axis=1))
     n, seen = len(old), int(pixels.sum())
-    return PartScore(n, seen, classes, means[0], means[1], low, high, bool(shown.any()))
+    showing = int(np.count_nonzero(old[..., 2].any(axis=1)))
+    return PartScore(n, seen, classes, means[0], means[1], low, high, showing)
 
 
 def _interval(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -130,7 +130,8 @@ def test_a_slow_computer_still_takes_some_steps() -> None:
     start = network(border=0.9)
     timed = replace(QUICK, steps=None, seconds=0.5)
     job = finetune(start, start, SHARED, [corrected(0)], [], timed, CPU, clock=Clock())
-    assert finish(job).planned == FEWEST
+    result = finish(job)
+    assert result.planned == result.steps == FEWEST
 
 
 def test_with_given_steps_the_clock_does_not_matter() -> None:

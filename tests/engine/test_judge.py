@@ -105,7 +105,9 @@ def test_finding_nothing_where_there_is_nothing_proves_nothing() -> None:
     empty, found_some = counts(*[(0, 0, 0)] * 4), counts(*[(0, 50, 0)] * 4)
     found = verdict(found_some, empty)
     assert found.answer == "cannot tell"
-    assert found.reason.startswith("No held-out block shows a class;")
+    assert found.reason.startswith("Too few held-out blocks show a class: 0 of at least 3;")
+    two = verdict(np.concatenate([HALF[:2], empty]), np.concatenate([GOOD[:2], empty]))
+    assert (two.answer, two.fresh.shown, two.fresh.n) == ("cannot tell", 2, 6)
     before = np.concatenate([HALF, empty])
     after = np.concatenate([GOOD, found_some])
     assert verdict(before, after, [False] * 4 + [True] * 4).answer == "better"
