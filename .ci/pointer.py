@@ -91,10 +91,15 @@ def notices() -> list[Any]:
 
 
 def close_notices() -> Script:
-    """Click the notices away, the topmost first."""
-    while shown := notices():
-        click(shown[-1].close_button)
-        yield "a notice to go", lambda notice=shown[-1]: notice not in notices()
+    """Click the notices away, the topmost first; they slide in, so a click may miss."""
+    for _ in range(10):
+        if not notices():
+            return
+        yield "the notices to stand still", still(1.0)
+        for notice in notices()[-1:]:
+            click(notice.close_button)
+        yield "the notice to go", still(0.5)
+    raise RuntimeError("a notice stays, however often it is clicked away")
 
 
 def shoot(path: Path, window: QWidget | None = None) -> None:
