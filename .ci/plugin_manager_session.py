@@ -21,7 +21,7 @@ from qtpy.QtWidgets import QApplication, QPushButton, QWidget
 PACKAGE = "napari_rwkvseg"
 NAME = "RWKV Segmentation"
 MASK = "nuclei · mask"
-TIMEOUT = 600.0
+TIMEOUT = 300.0
 
 
 def session(viewer: Any, wheel: Path, folder: Path) -> Script:
@@ -34,8 +34,8 @@ def session(viewer: Any, wheel: Path, folder: Path) -> Script:
     yield "the sample", lambda: "nuclei" in layers
     yield from open_menu_and_choose(window, "Plugins", NAME)
     yield "the dock", lambda: dock_in(window) is not None
-    button = dock_in(window).findChild(QPushButton, "primary")
-    yield from segment(dock_in(window), button, layers, MASK)
+    dock = dock_in(window)
+    yield from segment(dock, dock.pages["Segment"].run.button, layers, MASK)
     shoot(folder / "plugin-manager.png", window)
     print(f"{int(layers[MASK].data.max())} objects in the mask")
 
