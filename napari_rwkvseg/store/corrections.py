@@ -115,6 +115,11 @@ class Corrections:
                 ledger = ledger.with_entry(image_id, entry)
             write_ledger(self.root, ledger)
 
+    def images(self) -> tuple[str, ...]:
+        """Return all images with accepted corrections, in the order of their ids."""
+        found = (path.stem.rpartition("-")[0] for path in self.root.glob(f"*-*{EXTENSION}"))
+        return tuple(sorted(dict.fromkeys(found)))
+
     def learnt(self) -> tuple[str, ...]:
         """Return the images of which a better model has learnt all that is accepted."""
         entries = read_ledger(self.root).entries

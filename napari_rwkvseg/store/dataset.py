@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +32,23 @@ def read_pair(record: Record) -> tuple[ImageData, NDArray[np.integer]]:
         If the mask has another shape than the image.
     """
     image, labels = read_image(record.image), read_labels(record.mask)
-    if labels.shape != image.spatial_shape:
-        raise DatasetError(
-            f"{record.name}: the mask has shape {labels.shape}, the image {image.spatial_shape}. "
-            "Make them equal."
-        )
+    check_shape(labels, image, record.name)
     return image, labels
+
+
+def check_shape(mask: NDArray[Any], image: ImageData, name: str = "") -> None:
+    """Check that a mask has the shape of its image.
+
+    Raises
+    ------
+    DatasetError
+        If not; the sentence names the image, or what `name` says.
+    """
+    if mask.shape != image.spatial_shape:
+        raise DatasetError(
+            f"{name or image.name}: the mask has shape {mask.shape}, "
+            f"the image {image.spatial_shape}. Make them equal."
+        )
 
 
 def read_samples(

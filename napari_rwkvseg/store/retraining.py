@@ -7,24 +7,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.classes import shared_classes
-from napari_rwkvseg.engine.dataset import DatasetError, read_index
+from napari_rwkvseg.engine.dataset import read_index
 from napari_rwkvseg.engine.device import choose_device, limit_threads
-from napari_rwkvseg.engine.evidence import Evidence, EvidenceCount, find_levels
+from napari_rwkvseg.engine.evidence import EvidenceCount, find_levels
 from napari_rwkvseg.engine.image import ImageData
-from napari_rwkvseg.engine.intensity import measure_window, normalise, to_channels
 from napari_rwkvseg.engine.judge import Verdict
 from napari_rwkvseg.engine.predict import predict
 from napari_rwkvseg.engine.prediction import PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.retrain import Candidate, Lesson, retrain
 from napari_rwkvseg.engine.tuner import FinetuneOptions
+from napari_rwkvseg.store.accepting import Corrected, accept, classes_of
 from napari_rwkvseg.store.corrections import Corrections
 from napari_rwkvseg.store.dataset import read_pair
 from napari_rwkvseg.store.library import Library, data_folder
@@ -59,6 +58,10 @@ class RetrainOptions:
     corrections: Path | None = None
     device: str = "auto"
     threads: int | None = None
+
+    def project(self, name: str) -> Corrections:
+        """Return the project of a model."""
+        return Corrections(self.corrections or default_folder(name))
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,11 +135,47 @@ def retrain_model(
     """
     token = token or CancelToken()
     start = clock() if start is None else start
-    names = options.class_names or model.card.class_names
-    project = Corrections(options.corrections or default_folder(model.card.name))
     previous = limit_threads(options.threads)
     try:
-        images = yield from _accept(model, pairs, names, project, options, token)
+        images = yield from _accept_pairs(model, pairs, options, token)
+    finally:
+        limit_threads(previous)
+    result = yield from retrain_accepted(model, images, options, token, clock, start)
+    return result
+
+
+def retrain_accepted(
+    model: Model,
+    images: Sequence[str],
+    options: RetrainOptions,
+    token: CancelToken | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    start: float | None = None,
+) -> Job[Retrained]:
+    """Retrain on corrections that were accepted before, judge; the library is not touched.
+
+    Parameters
+    ----------
+    model : Model
+        The old one; it stays as it is.
+    images : sequence of str
+        Ids from `accept`: what is new. Images that a better model has learnt from are replayed.
+    options, token, clock, start
+        As for `retrain_model`.
+
+    Raises
+    ------
+    RwkvSegError
+        If a file of the project is damaged, or retraining diverges.
+    ValueError
+        If there are too few corrections.
+    """
+    start = clock() if start is None else start
+    names = options.class_names or model.card.class_names
+    project = options.project(model.card.name)
+    previous = limit_threads(options.threads)
+    try:
+        project.deal(list(dict.fromkeys(images)))
         lesson = gather(project, images, names)
         seconds = options.tuning.seconds
         left = max(LEAST_SHARE * seconds, seconds - (clock() - start))
@@ -225,31 +264,18 @@ def gather(project: Corrections, images: Sequence[str], names: Sequence[str]) ->
     )
 
 
-def _accept(
-    model: Model,
-    pairs: Sequence[Pair],
-    names: Sequence[str],
-    project: Corrections,
-    options: RetrainOptions,
-    token: CancelToken,
+def _accept_pairs(
+    model: Model, pairs: Sequence[Pair], options: RetrainOptions, token: CancelToken
 ) -> Job[list[str]]:
     """Keep all pairs as reviewed evidence; return the ids of the images."""
-    images = []
+    names = options.class_names or model.card.class_names
+    project, images = options.project(model.card.name), []
     for image, mask in pairs:
-        truth = _classes(mask, image, len(names))
+        truth = classes_of(mask, image, len(names))
         predicted = yield from _predicted(model, image, names, options, token)
         levels = find_levels(truth, predicted, reviewed=[(slice(None),)])
-        image_id = project.image_id(np.asarray(image.array))
-        window, _ = measure_window(image, model.card.percentiles, token)
-        for number, index in enumerate(image.planes()):
-            token.raise_if_cancelled()
-            channels = model.network.config.in_channels
-            plane = normalise(to_channels(image.plane(index), channels, image.name), window)
-            half = plane.astype(np.float16)
-            evidence = Evidence(image_id, number, half, truth[index], levels[index])
-            project.accept(evidence, names)
-        images.append(image_id)
-    project.deal(list(dict.fromkeys(images)))
+        corrected = Corrected(image, truth, levels)
+        images.append((yield from accept(project, model, corrected, names, token)))
     return images
 
 
@@ -267,24 +293,6 @@ def _predicted(
     table = np.array([here.get(k, 0) for k in range(1 + len(model.card.class_names))], np.uint8)
     found: NDArray[np.uint8] = table[prediction.classes(0.5)]
     return found
-
-
-def _classes(mask: NDArray[Any], image: ImageData, count: int) -> NDArray[np.uint8]:
-    """Return the classes 0 to `count` of a mask that fits its image."""
-    name = image.name
-    if mask.shape != image.spatial_shape:
-        raise DatasetError(
-            f"{name}: the mask has shape {mask.shape}, the image {image.spatial_shape}. "
-            "Make them equal."
-        )
-    if count == 1:
-        return (mask > 0).astype(np.uint8)
-    if mask.size and (mask.max() > count or mask.min() < 0):
-        raise DatasetError(
-            f"{name}: label {mask.max()} in the mask, but {count} classes are named. "
-            "Name all classes."
-        )
-    return mask.astype(np.uint8)
 
 
 def _card(
