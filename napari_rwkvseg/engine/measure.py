@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy  # its parts load at first use: in a worker, not while the dock opens
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_rwkvseg.engine.card import RESEARCH_ONLY
 from napari_rwkvseg.engine.units import is_length
@@ -212,8 +212,8 @@ def _class_name(label: int, names: Sequence[str]) -> str:
 
 def _count_parts(labels: NDArray[np.integer], ids: NDArray[np.integer]) -> list[Cell]:
     """Return how many connected parts each label has."""
-    boxes = ndimage.find_objects(labels)
-    return [int(ndimage.label(labels[boxes[k - 1]] == k)[1]) for k in ids]
+    boxes = scipy.ndimage.find_objects(labels)
+    return [int(scipy.ndimage.label(labels[boxes[k - 1]] == k)[1]) for k in ids]
 
 
 def _means(values: NDArray[np.floating], which: NDArray[np.integer], n: int) -> list[Cell]:

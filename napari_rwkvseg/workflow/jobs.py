@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy  # its parts load at first use: in a worker, not while the dock opens
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
 
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.image import ImageData
@@ -248,7 +248,7 @@ def measure_mask(
     )
     yield Progress(1, 2, "Measuring")
     token.raise_if_cancelled()
-    found = find_objects(labels)
+    found = scipy.ndimage.find_objects(labels)
     return Measured(table, {n: box for n, box in enumerate(found, start=1) if box is not None})
 
 
