@@ -34,7 +34,13 @@ class Placer:
     def __init__(self, viewer: Any, defer: Defer) -> None:
         self._viewer = viewer
         self._defer = defer
+        self._unfilled = 0
         self._maps: dict[tuple[Hashable, str], tuple[Hashable, NDArray[Any]]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether a mask is on its way that does not show its result yet."""
+        return self._unfilled > 0
 
     def add_mask(
         self,
@@ -53,6 +59,7 @@ class Placer:
         link = MaskLink(self._viewer, layer, geometry, objects, on_edit)
 
         def fill() -> None:
+            self._unfilled -= 1
             if link.fill(labels):
                 on_filled()
 
@@ -60,6 +67,7 @@ class Placer:
             link.show()
             self._defer(fill)  # not before: napari forgets the new extent of a hidden layer
 
+        self._unfilled += 1
         self._defer(show)
         return link
 

@@ -24,9 +24,9 @@ class Turns:
         self.viewer = ViewerModel()
         self.waiting: list[Callable[[], None]] = []
         self.filled = 0
-        placer = Placer(self.viewer, self.waiting.append)
+        self.placer = Placer(self.viewer, self.waiting.append)
         card = fake_model(objects=True).card
-        self.link: MaskLink = placer.add_mask(
+        self.link: MaskLink = self.placer.add_mask(
             LABELS, "mask", Geometry({}), card, True, lambda: None, self._count
         )
 
@@ -52,6 +52,7 @@ def it() -> Turns:
 def test_it_is_added_small_and_hidden(it: Turns) -> None:
     assert it.layer.data.shape == (1, 1)
     assert not it.layer.visible
+    assert it.placer.busy
 
 
 def test_one_turn_later_it_is_drawn_but_not_yet_filled(it: Turns) -> None:
@@ -68,6 +69,7 @@ def test_two_turns_later_it_is_filled_and_nothing_is_left_to_do(it: Turns) -> No
     assert it.layer.extent.data.tolist() == [[0, 0], [2, 3]]
     assert it.link.pristine
     assert it.filled == 1
+    assert not it.placer.busy
     assert it.waiting == []
 
 
@@ -80,6 +82,7 @@ def test_a_layer_removed_meanwhile_does_not_come_back(it: Turns, turns: int) -> 
     it.turn()
     assert len(it.viewer.layers) == 0
     assert it.filled == 0
+    assert not it.placer.busy
 
 
 def test_a_layer_that_somebody_filled_is_shown_as_it_is(it: Turns) -> None:
