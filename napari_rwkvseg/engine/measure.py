@@ -5,12 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
-import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,28 +39,18 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
-    def to_csv(self, path: str | Path) -> None:
-        """Write the table as comma-separated values; the file appears whole or not at all.
+    def to_csv(self) -> bytes:
+        """Return the table as the content of a file of comma-separated values.
 
         UTF-8 with a byte-order mark, without which spreadsheets misread "µ". The research-use
         sentence is the name of a last, empty column: every program still finds one header line
         and columns of one kind.
-
-        Parameters
-        ----------
-        path : str or Path
-            Replaced if it exists.
-
-        Raises
-        ------
-        OSError
-            If the disk refuses; a file that was there is untouched then.
         """
         text = io.StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow([*self.columns, RESEARCH_ONLY])
         writer.writerows([*map(_harmless, row), ""] for row in self.rows)
-        _replace(Path(path), text.getvalue().encode("utf-8-sig"))
+        return text.getvalue().encode("utf-8-sig")
 
 
 def measure(
@@ -241,17 +227,3 @@ def _centroids(
 def _harmless(cell: Cell) -> Cell:
     """Keep a spreadsheet from running a text (a class's name) as a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Replace the content of a file at once."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
