@@ -70,6 +70,10 @@ class TestImport:
     def test_the_dock_does_not_load_torch(self) -> None:
         assert loaded_after("import napari_rwkvseg.widgets.dock", "torch", "qtpy") == ["qtpy"]
 
+    def test_the_dock_loads_no_package_that_only_a_run_needs(self) -> None:
+        later = ("skimage.segmentation", "dask.array", "pydicom", "nibabel", "matplotlib.pyplot")
+        assert loaded_after("import napari_rwkvseg.widgets.dock", *later) == []
+
     @pytest.mark.parametrize("floor", ["api", "workflow", "adapters.samples", "store.library"])
     def test_below_the_window_neither_qt_nor_napari_is_loaded(self, floor: str) -> None:
         assert loaded_after(f"import napari_rwkvseg.{floor}", "torch", "qtpy", "napari") == []

@@ -6,11 +6,10 @@ import math
 from collections.abc import Hashable
 from typing import Any, Protocol
 
-from napari_rwkvseg.engine.hints import NO_HINTS
+from napari_rwkvseg.engine.hints import NO_HINTS, SourceHints
 from napari_rwkvseg.engine.image import ImageData, interpret
 from napari_rwkvseg.engine.units import is_length
 from napari_rwkvseg.errors import BadImageError
-from napari_rwkvseg.store.formats.peek import peek
 
 
 class LayerLike(Protocol):
@@ -103,8 +102,14 @@ def image_from_layer(layer: LayerLike, axes: str | None = None) -> ImageData:
         axis_labels=tuple(layer.axis_labels),
         spacing=tuple(float(step) for step in layer.scale),
         units=tuple(layer.units),
-        hints=peek(path, array.shape) if path else NO_HINTS,
+        hints=_hints_of_file(path, array.shape) if path else NO_HINTS,
     )
+
+
+def _hints_of_file(path: str, shape: tuple[int, ...]) -> SourceHints:
+    from napari_rwkvseg.store.formats.peek import peek  # 0.2 s: packages of all file formats
+
+    return peek(path, shape)
 
 
 def pixel_size(image: ImageData) -> tuple[float, str]:

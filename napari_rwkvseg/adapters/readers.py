@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from napari_rwkvseg.adapters.to_layers import GEOMETRY
 from napari_rwkvseg.store.formats.dicom_series import has_dicom, is_dicom
 from napari_rwkvseg.store.formats.opening import read_pixels
 from napari_rwkvseg.store.formats.pixels import UNKNOWN, FilePixels
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 ReadLayers = Callable[[str | Sequence[str]], list[LayerTuple]]
-
-GEOMETRY = "geometry"  # key in a layer's metadata: lets a NIfTI mask lie exactly on its source
 
 
 def get_reader(path: str | Sequence[str]) -> ReadLayers | None:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_rwkvseg.adapters.from_layers import LayerLike
-from napari_rwkvseg.adapters.readers import GEOMETRY
 from napari_rwkvseg.engine.card import RESEARCH_ONLY, ModelCard
 from napari_rwkvseg.engine.image import ImageData
 
@@ -18,6 +17,7 @@ LayerTuple = tuple[Any, dict[str, Any], str]
 CLASS_COLORS = (
     "#ff9f1c", "#2ec4b6", "#e71d36", "#7b6cf6", "#a7c957", "#f15bb5", "#00bbf9", "#bc6c25",
 )  # fmt: skip
+GEOMETRY = "geometry"  # key in a layer's metadata: lets a NIfTI mask lie exactly on its source
 UNNAMED_COLOR = "#8d99ae"  # painted labels the model does not know stay visible
 
 

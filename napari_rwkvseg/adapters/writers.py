@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_rwkvseg.adapters.readers import GEOMETRY
+from napari_rwkvseg.adapters.to_layers import GEOMETRY
 from napari_rwkvseg.engine.units import short_unit
 from napari_rwkvseg.errors import BadImageError
 from napari_rwkvseg.store.formats.geometry import Geometry

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
@@ -276,7 +275,11 @@ def _count(n: int, plural: str) -> str:
 
 def _lazy(array: Any) -> Any:
     """Wrap anything that is sliced on demand (zarr …) so that slicing twice reads nothing."""
-    if isinstance(array, np.ndarray | da.Array):
+    if isinstance(array, np.ndarray):
+        return array
+    import dask.array as da  # 0.2 s, which most people never need
+
+    if isinstance(array, da.Array):
         return array
     if hasattr(array, "shape") and hasattr(array, "dtype"):
         empty = np.empty((0,) * len(array.shape), array.dtype)  # or dask reads a sample

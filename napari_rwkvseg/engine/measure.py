@@ -5,17 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
-import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy  # its parts load at first use: in a worker, not while the dock opens
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_rwkvseg.engine.card import RESEARCH_ONLY
 from napari_rwkvseg.engine.units import is_length
@@ -43,28 +39,18 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
-    def to_csv(self, path: str | Path) -> None:
-        """Write the table as comma-separated values; the file appears whole or not at all.
+    def to_csv(self) -> bytes:
+        """Return the table as the content of a file of comma-separated values.
 
         UTF-8 with a byte-order mark, without which spreadsheets misread "µ". The research-use
         sentence is the name of a last, empty column: every program still finds one header line
         and columns of one kind.
-
-        Parameters
-        ----------
-        path : str or Path
-            Replaced if it exists.
-
-        Raises
-        ------
-        OSError
-            If the disk refuses; a file that was there is untouched then.
         """
         text = io.StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow([*self.columns, RESEARCH_ONLY])
         writer.writerows([*map(_harmless, row), ""] for row in self.rows)
-        _replace(Path(path), text.getvalue().encode("utf-8-sig"))
+        return text.getvalue().encode("utf-8-sig")
 
 
 def measure(
@@ -212,8 +198,8 @@ def _class_name(label: int, names: Sequence[str]) -> str:
 
 def _count_parts(labels: NDArray[np.integer], ids: NDArray[np.integer]) -> list[Cell]:
     """Return how many connected parts each label has."""
-    boxes = ndimage.find_objects(labels)
-    return [int(ndimage.label(labels[boxes[k - 1]] == k)[1]) for k in ids]
+    boxes = scipy.ndimage.find_objects(labels)
+    return [int(scipy.ndimage.label(labels[boxes[k - 1]] == k)[1]) for k in ids]
 
 
 def _means(values: NDArray[np.floating], which: NDArray[np.integer], n: int) -> list[Cell]:
@@ -241,17 +227,3 @@ def _centroids(
 def _harmless(cell: Cell) -> Cell:
     """Keep a spreadsheet from running a text (a class's name) as a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Replace the content of a file at once."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)

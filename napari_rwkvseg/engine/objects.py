@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts load at first use: in a worker, not while the dock opens
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_rwkvseg.engine.progress import CancelToken
 from napari_rwkvseg.engine.separate import separate
@@ -162,7 +162,7 @@ def _objects(
 
 def _small_parts(mask: NDArray[np.bool_], min_size: int) -> NDArray[np.bool_]:
     """Return the connected parts of a mask that have fewer pixels than `min_size`."""
-    parts, _ = ndimage.label(mask)
+    parts, _ = scipy.ndimage.label(mask)
     small = np.bincount(parts.ravel()) < min_size
     small[0] = False
     inside: NDArray[np.bool_] = small[parts]
@@ -175,7 +175,7 @@ def _fill_holes(classes: NDArray[np.uint8]) -> None:
         plane = classes[index]  # (H, W)
         holes = enclosed(plane > 0)
         if holes.any():
-            nearest = ndimage.distance_transform_edt(
+            nearest = scipy.ndimage.distance_transform_edt(
                 plane == 0, return_distances=False, return_indices=True
             )
             plane[holes] = plane[tuple(nearest[:, holes])]
@@ -183,7 +183,7 @@ def _fill_holes(classes: NDArray[np.uint8]) -> None:
 
 def enclosed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the background of a plane (H, W) that no path of edge neighbours leads out of."""
-    parts, n = ndimage.label(~mask)
+    parts, n = scipy.ndimage.label(~mask)
     inside = np.ones(n + 1, bool)
     inside[0] = False
     for border in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):

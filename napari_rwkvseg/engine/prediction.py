@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.card import ModelCard
+from napari_rwkvseg.engine.objects import likeliest
 from napari_rwkvseg.engine.uncertainty import entropy
 
 
@@ -107,7 +108,4 @@ class Prediction:
         ndarray, uint8, shape (*lead, H, W)
             0 background, 1 to K the classes in the order of the card; only the region.
         """
-        found = self.foreground() >= np.float16(threshold)
-        if len(self.probability) == 1:
-            return found.view(np.uint8)
-        return np.where(found, self.probability.argmax(axis=0) + 1, 0).astype(np.uint8)
+        return likeliest(self.probability, threshold)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy  # its parts load at first use: in a worker, not while the dock opens
+import skimage  # likewise
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.segmentation import watershed
 
 PASS = 0.92  # of the lower summit: higher ones part nothing
 SMOOTHING = 0.15  # radii, standard deviation
@@ -62,7 +62,7 @@ def separate(
 
 def _surroundings(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
     """Return the bounding box of a mask that is not empty, with one pixel of background."""
-    (tight,) = ndimage.find_objects(mask.view(np.int8))
+    (tight,) = scipy.ndimage.find_objects(mask.view(np.int8))
     return tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in tight)
 
 
@@ -70,17 +70,17 @@ def _height(
     mask: NDArray[np.bool_], probability: NDArray[np.floating], spacing: Sequence[float]
 ) -> tuple[NDArray[np.float32], float]:
     """Return the height of each pixel, and the radius of the typical object in units of spacing."""
-    depth = ndimage.distance_transform_edt(mask, sampling=spacing).astype(np.float32)
+    depth = scipy.ndimage.distance_transform_edt(mask, sampling=spacing).astype(np.float32)
     radius = _typical_radius(mask, depth)
     depth *= probability
-    height = ndimage.gaussian_filter(depth, [SMOOTHING * radius / step for step in spacing])
+    height = scipy.ndimage.gaussian_filter(depth, [SMOOTHING * radius / step for step in spacing])
     height[~mask] = 0
     return height, radius
 
 
 def _typical_radius(mask: NDArray[np.bool_], depth: NDArray[np.float32]) -> float:
     """Return the depth of the connected part that holds the median pixel: specks count little."""
-    parts, n = ndimage.label(mask)
+    parts, n = scipy.ndimage.label(mask)
     deepest = _highest(depth[mask], parts[mask], n)
     return float(np.median(deepest[parts[mask]]))
 
@@ -97,10 +97,11 @@ def _basins(
 ) -> NDArray[np.int32]:
     """Return one basin per summit, 1 to n, that together cover the mask."""
     size = [2 * max(1, round(r)) + 1 for r in reach]
-    summits = mask & (ndimage.maximum_filter(height, size=size) == height)
-    seeds, n = ndimage.label(summits)
-    basins = np.asarray(watershed(-height, seeds, mask=mask))  # type: ignore[no-untyped-call]
-    left, _ = ndimage.label(mask & (basins == 0))  # parts next to a higher one's summit
+    summits = mask & (scipy.ndimage.maximum_filter(height, size=size) == height)
+    seeds, n = scipy.ndimage.label(summits)
+    flooded = skimage.segmentation.watershed(-height, seeds, mask=mask)  # type: ignore[no-untyped-call]
+    basins = np.asarray(flooded)
+    left, _ = scipy.ndimage.label(mask & (basins == 0))  # parts next to a higher one's summit
     return np.where(left > 0, left + n, basins).astype(np.int32)
 
 

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+from napari_rwkvseg.engine.quiet import quietly
+
 LIBRARIES = ("c10", "torch_cpu", "torch", "torch_python")  # each needs those before it
 
 
@@ -29,7 +31,8 @@ def load_torch() -> None:
     if "torch" not in sys.modules and os.name == "posix":
         for path in torch_libraries():
             open_library(path)
-    import_module("torch")
+    with quietly():
+        import_module("torch")
 
 
 def torch_libraries() -> Iterator[Path]:

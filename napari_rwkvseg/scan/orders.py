@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 IndexArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 _CACHED_ORDERS = 128  # an order of a 128×128 grid takes 128 KiB
 
@@ -75,89 +74,6 @@ def check_grid(height: int, width: int) -> None:
     """Raise ``ValueError`` unless the grid has at least one row and one column."""
     if height < 1 or width < 1:
         raise ValueError(f"a grid needs at least 1×1 cells, got {height}×{width}")
-
-
-def inverse(order: IndexArray) -> IndexArray:
-    """Return the step at which each cell is visited: ``order[inverse(order)]`` counts up.
-
-    Parameters
-    ----------
-    order : ndarray of int, shape (N,)
-        A permutation of 0 to N - 1.
-
-    Returns
-    -------
-    ndarray of int64, shape (N,)
-        Step of each cell, so that gathering with it undoes gathering with `order`.
-
-    Raises
-    ------
-    ValueError
-        If `order` is not a permutation.
-    """
-    steps = np.arange(order.size, dtype=np.int64)
-    if order.ndim != 1 or not np.array_equal(np.sort(order), steps):
-        raise ValueError(f"an order must hold each of 0 to {order.size - 1} once, in one dimension")
-    rank = np.empty_like(steps)
-    rank[order] = steps
-    return rank
-
-
-def visit_rank(order: IndexArray, height: int, width: int) -> IndexArray:
-    """Return the grid with the step number of each cell, as the pictures show it.
-
-    Parameters
-    ----------
-    order : ndarray of int, shape (height * width,)
-        A scan order of the grid.
-    height, width : int
-        Size of the grid in cells.
-
-    Returns
-    -------
-    ndarray of int64, shape (height, width)
-        0 at the first cell visited, height * width - 1 at the last.
-
-    Raises
-    ------
-    ValueError
-        If `order` is not an order of this grid.
-    """
-    _check_length(order, height, width)
-    return inverse(order).reshape(height, width)
-
-
-def polyline(order: IndexArray, height: int, width: int) -> FloatArray:
-    """Return the path of a scan order through the cell centres.
-
-    Parameters
-    ----------
-    order : ndarray of int, shape (height * width,)
-        A scan order of the grid.
-    height, width : int
-        Size of the grid in cells.
-
-    Returns
-    -------
-    ndarray of float64, shape (height * width, 2)
-        (row, column) of each cell centre in cells, in visiting order. The centre of the first
-        cell is (0, 0), as that of the first pixel is in napari.
-
-    Raises
-    ------
-    ValueError
-        If `order` does not have one entry per cell.
-    """
-    _check_length(order, height, width)
-    return np.stack(np.divmod(order, width), axis=-1).astype(np.float64)
-
-
-def _check_length(order: IndexArray, height: int, width: int) -> None:
-    check_grid(height, width)
-    if order.shape != (height * width,):
-        raise ValueError(
-            f"an order of a {height}×{width} grid has shape ({height * width},), got {order.shape}"
-        )
 
 
 def _raster(height: int, width: int) -> IndexArray:

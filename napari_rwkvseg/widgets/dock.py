@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
-from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtCore import QEvent
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFrame, QMainWindow, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 from vispy.scene.visuals import Line
@@ -20,6 +20,7 @@ from napari_rwkvseg.widgets.models import ModelsTab
 from napari_rwkvseg.widgets.preferences import compute_settings
 from napari_rwkvseg.widgets.segment import SegmentTab
 from napari_rwkvseg.widgets.style import DOCK_WIDTH, GAP, dock_stylesheet
+from napari_rwkvseg.widgets.turns import Turns
 from napari_rwkvseg.widgets.workers import JobRunner, WindowGuard
 from napari_rwkvseg.workflow import Lanes, Workflow
 from napari_rwkvseg.workflow.shelf import ModelSource
@@ -59,7 +60,7 @@ class SegmentationDock(QWidget):
             library or Library(),
             lanes,
             compute_settings,
-            self._later,
+            Turns(self).later,
             prepare_labels,
         )
         self._guard = WindowGuard(self.workflow.close, self)
@@ -104,14 +105,6 @@ class SegmentationDock(QWidget):
 
     def _apply_theme(self, event: Any = None) -> None:
         self.setStyleSheet(dock_stylesheet(self.viewer.theme))
-
-    def _later(self, function: Callable[[], None]) -> None:
-        """Run `function` in the next turn of the event loop, if the dock still lives."""
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.timeout.connect(function)
-        timer.timeout.connect(timer.deleteLater)
-        timer.start(0)
 
 
 def prepare_labels() -> None:

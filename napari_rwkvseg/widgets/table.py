@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_rwkvseg.engine.measure import Table
+from napari_rwkvseg.store.atomic import write_atomic
 from napari_rwkvseg.widgets.jump import jump_to
 from napari_rwkvseg.widgets.listen import listen
 from napari_rwkvseg.widgets.style import GAP
@@ -166,7 +167,7 @@ class ResultTable(QWidget):
         if measured is None:
             return
         try:
-            measured.table.to_csv(path)
+            write_atomic(path, measured.table.to_csv())
         except OSError as error:
             text = f"{path.name} could not be written ({error.strerror}). Choose another folder."
             self._workflow.state.message = Message(text, Tone.ERROR)

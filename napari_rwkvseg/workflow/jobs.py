@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy  # its parts load at first use: in a worker, not while the dock opens
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
 
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.image import ImageData
@@ -21,6 +21,7 @@ from napari_rwkvseg.engine.measure import Table, measure
 from napari_rwkvseg.engine.objects import MaskOptions, make_mask
 from napari_rwkvseg.engine.prediction import Prediction, PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
+from napari_rwkvseg.engine.quiet import quietly
 from napari_rwkvseg.engine.torch_loading import load_torch
 from napari_rwkvseg.workflow.choices import Compute, Extras
 
@@ -127,10 +128,11 @@ def segment(request: Request, token: CancelToken) -> Job[Outcome]:
     """
     yield Progress(0, 0, "Loading the model")
     load_torch()
-    from napari_rwkvseg.engine.predict import predict  # imports torch
+    with quietly():
+        from napari_rwkvseg.engine.predict import predict  # imports torch
 
-    model = request.load()
-    request.prepare()
+        model = request.load()
+        request.prepare()
     token.raise_if_cancelled()
     options = PredictOptions(
         tile=request.compute.tile,
@@ -246,7 +248,7 @@ def measure_mask(
     )
     yield Progress(1, 2, "Measuring")
     token.raise_if_cancelled()
-    found = find_objects(labels)
+    found = scipy.ndimage.find_objects(labels)
     return Measured(table, {n: box for n, box in enumerate(found, start=1) if box is not None})
 
 

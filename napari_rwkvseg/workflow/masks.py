@@ -118,6 +118,12 @@ class MaskLink:
         self._filled = True
         return True
 
+    def show(self) -> None:
+        """Make the layer visible, unless it is gone."""
+        layer: Any = self.layer
+        if layer is not None:
+            layer.visible = True
+
     def write(self, labels: NDArray[Any], region: tuple[slice, ...]) -> bool:
         """Replace our last result inside `region`, without harm to edits or to undo.
 

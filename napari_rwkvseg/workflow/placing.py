@@ -19,8 +19,9 @@ Defer = Callable[[Callable[[], None]], None]
 class Placer:
     """Adds result layers to a viewer, in steps short enough to keep the window alive.
 
-    Making a large Labels layer visible takes napari 0.2 s in one go. Adding a placeholder of
-    one pixel and exchanging its array in the next turn of the event loop takes two short steps.
+    Adding a large Labels layer that is visible takes napari 0.2 s in one go: its widgets, the
+    first drawing, the colours of all pixels. Adding a hidden placeholder of one pixel, showing
+    it, and exchanging its array, each in its own turn of the event loop, takes three short steps.
 
     Parameters
     ----------
@@ -33,7 +34,13 @@ class Placer:
     def __init__(self, viewer: Any, defer: Defer) -> None:
         self._viewer = viewer
         self._defer = defer
+        self._unfilled = 0
         self._maps: dict[tuple[Hashable, str], tuple[Hashable, NDArray[Any]]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether a mask is on its way that does not show its result yet."""
+        return self._unfilled > 0
 
     def add_mask(
         self,
@@ -45,17 +52,23 @@ class Placer:
         on_edit: Callable[[], None],
         on_filled: Callable[[], None],
     ) -> MaskLink:
-        """Add a Labels layer; it shows `labels`, shape (*lead, H, W), one turn later."""
+        """Add a Labels layer; it shows `labels`, shape (*lead, H, W), two turns later."""
         placeholder = np.zeros((1,) * labels.ndim, labels.dtype)
         data, meta, _ = mask_layer(placeholder, name, geometry, card, objects)
-        layer = self._real(self._viewer.add_labels(data, **meta))
+        layer = self._real(self._viewer.add_labels(data, **meta, visible=False))
         link = MaskLink(self._viewer, layer, geometry, objects, on_edit)
 
         def fill() -> None:
+            self._unfilled -= 1
             if link.fill(labels):
                 on_filled()
 
-        self._defer(fill)
+        def show() -> None:
+            link.show()
+            self._defer(fill)  # not before: napari forgets the new extent of a hidden layer
+
+        self._unfilled += 1
+        self._defer(show)
         return link
 
     def replace_mask(self, old: MaskLink, new: MaskLink) -> None:

@@ -67,7 +67,7 @@ class Results:
     @property
     def busy(self) -> bool:
         """Whether a mask or a table is being made."""
-        return self._refining.busy or self._measuring.busy
+        return self._placer.busy or self._refining.busy or self._measuring.busy
 
     def base(self, uid: Hashable) -> NDArray[Any] | None:
         """Return a copy of the mask that a run on part of the image extends, if there is one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,14 @@ def test_nothing_is_opened_once_torch_is_there(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(torch_loading, "open_library", pytest.fail)
     load_torch()
+
+
+def test_the_garbage_collector_rests_during_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    resting: list[bool] = []
+    monkeypatch.setattr(torch_loading, "import_module", lambda _: resting.append(gc.isenabled()))
+    load_torch()
+    assert resting == [False]
+    assert gc.isenabled()
 
 
 @needs_posix

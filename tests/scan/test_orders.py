@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,33 +9,33 @@ from hypothesis import strategies as st
 
 from napari_rwkvseg.scan.orders import (
     ORDER_KINDS,
-    FloatArray,
     IndexArray,
-    inverse,
-    polyline,
     scan_order,
-    visit_rank,
 )
 
 steady = settings(derandomize=True, database=None, deadline=None, max_examples=60)
 kinds = st.sampled_from(ORDER_KINDS)
 sides = st.integers(1, 40)
-Picture = Callable[[IndexArray, int, int], object]
 
 
 def ranks(kind: str, height: int, width: int) -> list[list[int]]:
-    grid = visit_rank(scan_order(kind, height, width), height, width)
-    return [[int(step) for step in row] for row in grid]
+    rank = np.argsort(scan_order(kind, height, width))  # the step at which each cell is visited
+    grid: list[list[int]] = rank.reshape(height, width).tolist()
+    return grid
 
 
-def steps(kind: str, height: int, width: int) -> FloatArray:
+def path_of(kind: str, height: int, width: int) -> IndexArray:
+    """Row and column of each cell in visiting order, shape (height * width, 2)."""
+    return np.stack(np.divmod(scan_order(kind, height, width), width), axis=-1)
+
+
+def steps(kind: str, height: int, width: int) -> IndexArray:
     """Rows and columns moved at each step, without sign, shape (height * width - 1, 2)."""
-    return np.abs(np.diff(polyline(scan_order(kind, height, width), height, width), axis=0))
+    return np.abs(np.diff(path_of(kind, height, width), axis=0))
 
 
 def cells(kind: str, height: int, width: int) -> list[tuple[int, int]]:
-    path = polyline(scan_order(kind, height, width), height, width)
-    return [(int(row), int(column)) for row, column in path]
+    return [(int(row), int(column)) for row, column in path_of(kind, height, width)]
 
 
 class TestScanOrder:
@@ -162,7 +160,7 @@ class TestSteps:
     def test_hilbert_keeps_neighbours_together(self, side: int) -> None:
         def spread(kind: str) -> float:
             # 16 steps in a row: how far apart their ends are, on average
-            path = polyline(scan_order(kind, side, side), side, side)
+            path = path_of(kind, side, side)
             return float(np.hypot(*(path[16:] - path[:-16]).T).mean())
 
         assert spread("hilbert") < 0.6 * spread("row")
@@ -197,46 +195,3 @@ class TestSymmetry:
         row, column = np.divmod(scan_order("spiral", height, width), width)
         border = np.minimum.reduce([row, column, height - 1 - row, width - 1 - column])
         assert (np.diff(border) >= 0).all()
-
-
-class TestInverse:
-    def test_tells_the_step_of_each_cell(self) -> None:
-        assert inverse(np.array([2, 0, 3, 1])).tolist() == [1, 3, 0, 2]
-
-    @given(kind=kinds, height=sides, width=sides)
-    @steady
-    def test_undoes_the_order(self, kind: str, height: int, width: int) -> None:
-        order = scan_order(kind, height, width)
-        count = np.arange(height * width)
-        assert np.array_equal(order[inverse(order)], count)
-        assert np.array_equal(inverse(order)[order], count)
-
-    @pytest.mark.parametrize(
-        ("order", "last"),
-        [([0, 0], 1), ([1, 2, 3], 2), ([0, -1], 1), ([[0, 1], [2, 3]], 3)],
-        ids=["twice", "far", "sign", "2-D"],
-    )
-    def test_anything_but_a_permutation_is_refused(self, order: list[int], last: int) -> None:
-        with pytest.raises(ValueError, match=f"each of 0 to {last} once, in one dimension"):
-            inverse(np.array(order))
-
-
-class TestPictures:
-    def test_visit_rank_is_the_step_number_on_the_grid(self) -> None:
-        order: IndexArray = np.array([5, 4, 3, 0, 1, 2])
-        assert visit_rank(order, 2, 3).tolist() == [[3, 4, 5], [2, 1, 0]]
-
-    def test_polyline_goes_through_rows_and_columns_of_the_cells(self) -> None:
-        line = polyline(scan_order("row", 2, 3), 2, 3)
-        assert line.dtype == np.float64
-        assert line.tolist() == [[0, 0], [0, 1], [0, 2], [1, 2], [1, 1], [1, 0]]
-
-    @pytest.mark.parametrize("picture", [visit_rank, polyline])
-    def test_an_order_of_another_grid_is_refused(self, picture: Picture) -> None:
-        with pytest.raises(ValueError, match=r"2×3 grid has shape \(6,\), got \(4,\)"):
-            picture(scan_order("row", 2, 2), 2, 3)
-
-    @pytest.mark.parametrize("picture", [visit_rank, polyline])
-    def test_an_empty_grid_is_refused(self, picture: Picture) -> None:
-        with pytest.raises(ValueError, match="got -2×-2"):
-            picture(scan_order("row", 2, 2), -2, -2)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.image import ImageData, interpret
 from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, finish
@@ -40,6 +42,19 @@ def test_bright_pixels_become_class_1() -> None:
     mask = outcome(interpret(square(), name="cells")).mask
     assert mask.labels.dtype == np.uint8
     assert np.array_equal(mask.labels, square() > 0.5)
+
+
+def test_the_garbage_collector_rests_while_model_and_window_are_prepared() -> None:
+    collects: list[bool] = []
+
+    def load() -> Model:
+        collects.append(gc.isenabled())
+        return fake_model()
+
+    image = interpret(square(), name="cells")
+    outcome(image, load=load, prepare=lambda: collects.append(gc.isenabled()))
+    assert collects == [False, False]
+    assert gc.isenabled()
 
 
 def test_separate_objects_continue_through_a_stack() -> None:

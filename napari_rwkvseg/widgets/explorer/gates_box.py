@@ -50,7 +50,9 @@ class GatesBox(QWidget):
         self._say(state.difference)
 
     def _fill(self, _: object = None) -> None:
+        """List the images anew; any change of the layers calls this, so the choice stays."""
         state = self._explorer.workflow.state
+        chosen = self.others.currentData() or self.others.currentText()
         with signals_blocked(self.others):
             self.others.clear()
             self.others.addItem(NOBODY)
@@ -58,6 +60,12 @@ class GatesBox(QWidget):
                 if layer is not state.image:
                     self.others.addItem(layer.name, layer)
             self.others.addItem(FOLDER)
+            entries = [
+                self.others.itemData(i) or self.others.itemText(i)
+                for i in range(self.others.count())
+            ]
+            matching = (i for i, entry in enumerate(entries) if entry == chosen)
+            self.others.setCurrentIndex(next(matching, 0))
 
     def _choose(self, index: int) -> None:
         layer = self.others.itemData(index)

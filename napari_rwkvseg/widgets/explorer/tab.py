@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_rwkvseg.widgets.explorer.export_box import ExportBox
@@ -14,6 +11,7 @@ from napari_rwkvseg.widgets.explorer.player import Player
 from napari_rwkvseg.widgets.explorer.tree import ScanTree
 from napari_rwkvseg.widgets.listen import listen
 from napari_rwkvseg.widgets.style import GAP, MARGIN, muted, section
+from napari_rwkvseg.widgets.turns import Turns
 from napari_rwkvseg.widgets.workers import JobRunner
 from napari_rwkvseg.workflow import Message, Workflow
 from napari_rwkvseg.workflow.explorer import Explorer, ExplorerRunners
@@ -25,7 +23,7 @@ class ExplorerTab(QWidget):
     def __init__(self, workflow: Workflow, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         runners = ExplorerRunners(*(JobRunner(self) for _ in range(4)))
-        self.explorer = Explorer(workflow, runners, self._later)
+        self.explorer = Explorer(workflow, runners, Turns(self).later)
 
         self.button = QPushButton("Explore")
         self.button.setObjectName("primary")
@@ -91,11 +89,3 @@ class ExplorerTab(QWidget):
     def _show_message(self, message: Message) -> None:
         self.text.setText(message.text)
         self._show()
-
-    def _later(self, function: Callable[[], None]) -> None:
-        """Run `function` in the next turn of the event loop, if the tab still lives."""
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.timeout.connect(function)
-        timer.timeout.connect(timer.deleteLater)
-        timer.start(0)

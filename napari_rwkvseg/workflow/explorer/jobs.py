@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_rwkvseg.adapters.to_layers import Geometry
 from napari_rwkvseg.engine.progress import Job, Progress
+from napari_rwkvseg.engine.quiet import quietly
 from napari_rwkvseg.engine.torch_loading import load_torch
 from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.workflow.explorer.state import Look, Pixel, Shown
@@ -96,13 +97,15 @@ def read(reading: Reading, token: CancelToken) -> Job[Read]:
     """Run the model over the plane and record what it scanned."""
     yield Progress(0, 0, "Loading the model")
     load_torch()
-    from napari_rwkvseg.adapters.scan_layers import PlanePlace
-    from napari_rwkvseg.engine.explain import ExplainOptions, explain
-    from napari_rwkvseg.engine.gates import gate_table
+    with quietly():
+        from napari_rwkvseg.adapters.scan_layers import PlanePlace
+        from napari_rwkvseg.engine.explain import ExplainOptions, explain
+        from napari_rwkvseg.engine.gates import gate_table
 
+        model = reading.load()
     options = ExplainOptions(reading.tile, min(ExplainOptions.overlap, reading.tile // 4))
     found = yield from explain(
-        reading.load(), reading.image, reading.index, reading.focus, options, reading.window, token
+        model, reading.image, reading.index, reading.focus, options, reading.window, token
     )
     if not found.trace.layers:
         raise RwkvSegError(f'Model "{found.card.name}" does not scan: there is nothing to show.')

@@ -20,8 +20,8 @@ CHANGED = ("scale", "translate", "features", "contrast_limits")
 class LayerSet:
     """Adds, refreshes and removes our layers, and leaves the person's selection alone.
 
-    Each layer is added in a turn of the event loop of its own: making one takes napari long
-    enough to be felt.
+    Each layer is added hidden in a turn of the event loop of its own, and drawn in another:
+    both take napari long enough to be felt.
 
     Parameters
     ----------
@@ -37,7 +37,8 @@ class LayerSet:
         self._owned: dict[str, Hashable] = {}
         self._wanted: dict[str, LayerTuple] = {}
         self._placed: dict[str, dict[str, Any]] = {}
-        self._hidden: set[str] = set()
+        self._new: set[str] = set()  # added, but not drawn yet
+        self._hidden: set[str] = set()  # by us, because there is nothing to show
 
     def layer(self, kind: str) -> Any | None:
         """Return our layer of that kind, or None if it is not there."""
@@ -55,6 +56,7 @@ class LayerSet:
         """Take layers away; all of ours if no kind is named."""
         for kind in kinds or (*self._owned, *self._wanted):
             self._wanted.pop(kind, None)
+            self._new.discard(kind)
             self._hidden.discard(kind)
             layer = self.layer(kind)
             self._owned.pop(kind, None)
@@ -82,14 +84,26 @@ class LayerSet:
 
     def _hide(self, kind: str, layer: Any | None) -> None:
         """Hide a layer that has nothing to show, unless the person has hidden it already."""
-        if layer is not None and layer.visible:
+        if kind in self._new:
+            self._new.discard(kind)
+            self._hidden.add(kind)
+        elif layer is not None and layer.visible:
             self._hidden.add(kind)
             layer.visible = False
 
     def _add(self, kind: str, described: LayerTuple) -> None:
         data, meta, layer_type = described
         add = self._viewer.add_image if layer_type == "image" else self._viewer.add_vectors
-        self._owned[kind] = add(data, **meta).unique_id
+        self._owned[kind] = add(data, **meta, visible=False).unique_id
+        self._new.add(kind)
+        self._defer(partial(self._draw, kind))
+
+    def _draw(self, kind: str) -> None:
+        """Make a new layer visible, if it is still wanted."""
+        layer = self.layer(kind)
+        if layer is not None and kind in self._new:
+            self._new.discard(kind)
+            layer.visible = True
 
     def _keeping_selection(self, change: Callable[[], object]) -> None:
         """Change the layer list; napari selects what is added, or a neighbour of what goes."""
@@ -97,8 +111,11 @@ class LayerSet:
         chosen = {layer.unique_id for layer in layers.selection}
         change()
         kept = [layer for layer in layers if layer.unique_id in chosen]
-        layers.selection.update(kept)
-        layers.selection.intersection_update(kept)
+        if len(kept) == 1:
+            layers.selection.active = kept[0]  # napari has its widgets: for two it makes new ones
+        else:
+            layers.selection.update(kept)
+            layers.selection.intersection_update(kept)
 
 
 def _kind(described: LayerTuple) -> str:

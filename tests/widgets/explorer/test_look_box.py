@@ -36,7 +36,8 @@ def test_each_way_of_looking_can_be_picked(viewer: Any, qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: desk.seen.answer != "", timeout=WAIT)
     desk.pick(desk.page.look.looks, list(Look).index(Look.NETWORK))
     qtbot.waitUntil(lambda: "95 % within" in desk.page.look.answer.text(), timeout=WAIT)
-    assert viewer.layers[PREFIX + "look"].data.shape == (64, 96)
+    heat = viewer.layers[PREFIX + "look"]
+    qtbot.waitUntil(lambda: heat.data.shape == (64, 96))
 
 
 def test_a_drag_and_a_click_beside_the_image_ask_nothing(viewer: Any, qtbot: QtBot) -> None:
