@@ -12,16 +12,18 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFrame, QMainWindow, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 from vispy.scene.visuals import Line
 
-from napari_rwkvseg.store.library import Library
+from napari_rwkvseg.store.library import Library, data_folder
 from napari_rwkvseg.widgets.explorer.tab import ExplorerTab
 from napari_rwkvseg.widgets.footer import Footer
 from napari_rwkvseg.widgets.message import MessageLine
 from napari_rwkvseg.widgets.models import ModelsTab
 from napari_rwkvseg.widgets.preferences import compute_settings
+from napari_rwkvseg.widgets.recovery_bar import RecoveryBar
 from napari_rwkvseg.widgets.segment import SegmentTab
 from napari_rwkvseg.widgets.style import DOCK_WIDTH, GAP, dock_stylesheet
 from napari_rwkvseg.widgets.workers import JobRunner, WindowGuard
 from napari_rwkvseg.workflow import Lanes, Workflow
+from napari_rwkvseg.workflow.safekeeping import AUTOSAVE, Safekeeping, SafekeepingRunners
 from napari_rwkvseg.workflow.shelf import ModelSource
 
 if TYPE_CHECKING:
@@ -62,10 +64,17 @@ class SegmentationDock(QWidget):
             self._later,
             prepare_labels,
         )
+        self.safekeeping = Safekeeping(
+            self.workflow,
+            SafekeepingRunners(JobRunner(self), JobRunner(self)),
+            self._later,
+            data_folder() / AUTOSAVE,
+        )
         self._guard = WindowGuard(self.workflow.close, self)
 
         self.tabs = QTabWidget()
         self.pages = {title: make(self.workflow) for title, make in TABS}
+        self.recovery = RecoveryBar(self.safekeeping)
         self.message = MessageLine(self.workflow)
         self.footer = Footer(self.workflow)
         self.setMinimumWidth(DOCK_WIDTH)
@@ -76,6 +85,7 @@ class SegmentationDock(QWidget):
         for title, page in self.pages.items():
             self.tabs.addTab(scrolling(page), title)
         column.addWidget(self.tabs, stretch=1)
+        column.addWidget(self.recovery)
         column.addWidget(self.message)
         column.addWidget(self.footer)
 
@@ -105,13 +115,13 @@ class SegmentationDock(QWidget):
     def _apply_theme(self, event: Any = None) -> None:
         self.setStyleSheet(dock_stylesheet(self.viewer.theme))
 
-    def _later(self, function: Callable[[], None]) -> None:
-        """Run `function` in the next turn of the event loop, if the dock still lives."""
+    def _later(self, function: Callable[[], None], seconds: float = 0.0) -> None:
+        """Run `function` in a later turn of the event loop, if the dock still lives."""
         timer = QTimer(self)
         timer.setSingleShot(True)
         timer.timeout.connect(function)
         timer.timeout.connect(timer.deleteLater)
-        timer.start(0)
+        timer.start(round(1000 * seconds))
 
 
 def prepare_labels() -> None:
