@@ -64,10 +64,10 @@ def find_unclean(root: Path, image: Any, shape: tuple[int, ...]) -> Recovery | N
     JournalError
         If the only ones there are cannot be read or are of another shape. They stay.
     """
-    if not root.is_dir():
-        return None
     refused: JournalError | None = None
     try:
+        if not _has_journals(root):  # the usual case: not a pixel is read
+            return None
         image_id = salted_id(install_salt(root), image, sampled_pixels(image))
         for path in folders_of(root, image_id):
             try:
@@ -123,6 +123,10 @@ def _read(path: Path, shape: tuple[int, ...]) -> Recovery | None:
         return _recovery(path, found)
     finally:
         folder.release()
+
+
+def _has_journals(root: Path) -> bool:
+    return root.is_dir() and any(path.is_dir() for path in root.iterdir())
 
 
 def _has_content(folder: LockedFolder) -> bool:

@@ -234,6 +234,12 @@ class Autosave:
                 watched.note(mark)
                 self._ask()
 
+    def exported(self, array: Any) -> None:
+        """Note that the array of a layer was written to a file."""
+        for uid, watched in self._watched.items():
+            if watched.layer.data is array:
+                self.note(Mark.EXPORT, uid)
+
     def forget(self, uid: Hashable) -> None:
         """Close the journal of a layer that was removed; unsaved strokes can still be restored."""
         self._resting.pop(uid, None)

@@ -15,6 +15,7 @@ from psygnal import Signal, SignalGroupDescriptor
 
 from napari_rwkvseg.adapters.from_layers import LayerLike, full_resolution
 from napari_rwkvseg.adapters.to_layers import Geometry, geometry_of
+from napari_rwkvseg.adapters.writers import written
 from napari_rwkvseg.engine.card import ModelCard
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.errors import JournalError
@@ -135,6 +136,7 @@ class Safekeeping:
         self._source: tuple[Any, ...] = ()
         workflow.results.placed.connect(self._placed)
         workflow.noted.connect(self.autosave.note)
+        written.connect(self.autosave.exported)
         workflow.closing.connect(self._close)
         workflow.state.events.image.connect(self._chosen)
         workflow.state.events.reading.connect(self._look)

@@ -77,6 +77,15 @@ class TestRecovery:
         assert find_unclean(it.root, noise(seed=1), SHAPE) is None
         assert find_unclean(it.root.parent / "nowhere", it.image, SHAPE) is None
 
+    def test_where_nothing_is_kept_not_a_pixel_is_read(self, it: Painter) -> None:
+        class Unread:
+            shape, dtype = (9, 9), np.dtype(np.uint8)
+
+        it.paint((0, 0))
+        it.sweep(Mark.EXPORT)
+        it.journal.close()
+        assert find_unclean(it.root, Unread(), SHAPE) is None
+
     def test_a_mask_of_another_shape_is_refused_and_kept(self, it: Painter) -> None:
         it.paint((0, 0))
         it.sweep()
@@ -184,26 +193,28 @@ class TestWriting:
         assert sizes == [it.file.stat().st_size]
 
     def test_a_torn_tile_is_written_as_it_was_copied(
-        self, it: Painter, monkeypatch: pytest.MonkeyPatch
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A stroke between checksum and record must not end up under the wrong checksum."""
+        it = Painter(root, np.zeros((20, 20), np.uint8))  # one tile, contiguous as it lies there
         real = zlib.crc32
 
         def paint_meanwhile(data: Any, *rest: Any) -> int:
-            if it.mask[0, 1] == 0:
-                it.mask[0, 1] = 9
-            return real(data, *rest)
+            checksum = real(data, *rest)
+            it.mask[0, 1] = 9
+            return checksum
 
         it.sweep()
-        monkeypatch.setattr(journal_tape.zlib, "crc32", paint_meanwhile)
         it.paint((0, 0))
-        it.sweep()
-        monkeypatch.undo()
+        with monkeypatch.context() as patch:
+            patch.setattr(journal_tape.zlib, "crc32", paint_meanwhile)
+            it.sweep()
+        it.mask[0, 1] = 0  # undone before the next sweep: to the journal nothing has changed
         it.sweep()
         it.die()
         found = it.found()
         assert found is not None
-        assert found.mask[0, :2].tolist() == [1, 9]
+        assert found.mask[0, :2].tolist() == [1, 0]
 
     def test_only_the_asked_planes_are_looked_at(self, root: Path) -> None:
         it = Painter(root, np.ones((3, 20, 20), np.uint8))

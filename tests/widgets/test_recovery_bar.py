@@ -10,6 +10,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QPushButton
 
+from napari_rwkvseg.adapters.writers import write_labels
 from napari_rwkvseg.store.journal import Journal, Sweep
 from napari_rwkvseg.store.recovery import Recovery
 from napari_rwkvseg.widgets.recovery_bar import sentence
@@ -97,6 +98,19 @@ def test_closing_the_window_keeps_the_last_stroke(desk: Desk, root: Path) -> Non
     desk.segment().paint((5, 60), 1)
     desk.viewer.close()
     assert journals(root) == 1
+
+
+def test_a_mask_that_was_saved_to_a_file_is_kept_elsewhere(
+    desk: Desk, root: Path, tmp_path: Path
+) -> None:
+    desk.viewer.add_image(blobs(), name="cells")
+    mask = desk.segment()
+    mask.paint((5, 60), 1)
+    desk.bot.waitUntil(lambda: journals(root) == 1, timeout=WAIT)
+    data, attributes, _ = mask.as_layer_data_tuple()  # what napari hands to a writer
+    write_labels(str(tmp_path / "mask.tif"), data, attributes)
+    desk.viewer.close()
+    assert journals(root) == 0
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="modes do not bind root")

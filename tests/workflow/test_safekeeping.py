@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_rwkvseg.adapters.writers import write_labels
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.store.journal_records import Mark
 from napari_rwkvseg.workflow import Tone
@@ -236,6 +237,18 @@ def test_accepted_corrections_are_not_offered(office: Office) -> None:
     start = office.start()
     mask = start.correct()
     start.bench.workflow.noted.emit(Mark.ACCEPT, mask.unique_id)
+    start.bench.workflow.close()
+    assert office.journals == 0
+
+
+def test_a_mask_that_was_saved_to_a_file_is_not_offered(office: Office, tmp_path: Path) -> None:
+    start = office.start()
+    mask = start.correct()
+    write_labels(str(tmp_path / "other.tif"), mask.data.copy(), {})
+    start.bench.workflow.close()
+    assert office.journals == 1
+    start.paint(mask, 7)
+    write_labels(str(tmp_path / "mask.tif"), mask.data, {})
     start.bench.workflow.close()
     assert office.journals == 0
 
