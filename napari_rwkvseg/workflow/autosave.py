@@ -76,6 +76,8 @@ class Watched:
         Returns what must come back with the mask.
     plane : callable
         Returns the leading indices of the plane in sight, or None to look at all planes.
+    small : bool
+        Whether all planes may be looked at now and then.
     strokes : int
         How many there were before.
     changed : callable
@@ -88,6 +90,7 @@ class Watched:
         journal: Journal,
         state: Callable[[], bytes],
         plane: Callable[[], Plane | None],
+        small: bool,
         strokes: int,
         changed: Callable[[], None],
     ) -> None:
@@ -98,7 +101,8 @@ class Watched:
         self.said_beside = False
         self._state = state
         self._plane = plane
-        self._planes: set[Plane] = set()
+        self._planes: set[Plane] = set()  # painted in: undo reaches those that are out of sight
+        self._small = self._everywhere = small
         self._sent = 0  # marks of the last task
         self._strokes = strokes
         self._changed = changed
@@ -119,20 +123,33 @@ class Watched:
     def count(self, event: object = None) -> None:
         """Count one stroke and ask for a sweep."""
         self._strokes += 1
+        self.remember_plane()
         self.touch()
+
+    def remember_plane(self) -> None:
+        """Look at the plane in sight from now on, at once: soon another one may be in sight."""
+        plane = self._plane()
+        if plane is None:
+            self._everywhere = True
+        else:
+            self._planes.add(plane)
 
     def touch(self, event: object = None) -> None:
         """Ask for a sweep: undo, redo and each change of slice look like this."""
         self.dirty = True
         self._changed()
 
+    def look_everywhere(self) -> None:
+        """Look at all planes with the next sweep, if they are not too many."""
+        self._everywhere |= self._small
+        self.dirty = True
+
     def task(self) -> Sweep:
         """Return what is to be swept now; it is clean from here on."""
         self.dirty, self._sent = False, len(self.marks)
         plane = self._plane()
-        if plane is not None:
-            self._planes.add(plane)  # for ever: undo reaches planes that are out of sight
-        planes = None if plane is None else frozenset(self._planes)
+        everywhere, self._everywhere = self._everywhere or plane is None, False
+        planes = None if everywhere or plane is None else frozenset({*self._planes, plane})
         return Sweep(self.layer.data, self._strokes, self._state(), tuple(self.marks), planes)
 
     def done(self) -> None:
@@ -190,6 +207,7 @@ class Autosave:
         image: Any,
         state: Callable[[], bytes] = no_state,
         plane: Callable[[], Plane | None] = every_plane,
+        small: bool = True,
         recovery: Recovery | None = None,
         strokes: int = 0,
     ) -> None:
@@ -204,8 +222,11 @@ class Autosave:
         state : callable
             Returns, in this thread, what must come back with the mask.
         plane : callable
-            Returns the leading indices of the plane in sight, for masks too large to be looked
-            at as a whole; None for all.
+            Returns the leading indices of the plane that is painted in, None for all of them. After
+            a stroke only planes that were painted in are looked at, and all every few seconds.
+        small : bool
+            Whether the mask may be looked at as a whole. Of others only planes that were painted
+            in come back.
         recovery : Recovery, optional
             What was restored into the layer: its journal is gone on with.
         strokes : int
@@ -219,7 +240,8 @@ class Autosave:
             folder = None if recovery is None else recovery.folder
             before = strokes if recovery is None else recovery.counted
             journal = Journal(self.root, image, folder, self._clock)
-            watched = Watched(layer, journal, state, plane, before, self._ask)
+            watched = Watched(layer, journal, state, plane, small, before, self._ask)
+            watched.remember_plane()
         elif strokes:
             watched.count()
         self._watched[uid] = watched
@@ -280,7 +302,7 @@ class Autosave:
         self._ticking = False
         if self._watched:
             for watched in self._watched.values():
-                watched.dirty = True
+                watched.look_everywhere()
             self._sweeping.request()
             self._tick()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,7 +22,7 @@ from napari_rwkvseg.errors import JournalError
 from napari_rwkvseg.store.journal import Plane
 from napari_rwkvseg.store.recovery import Recovery, discard, find_unclean
 from napari_rwkvseg.store.refusal import Refusal, strict_json
-from napari_rwkvseg.workflow.autosave import After, Autosave, every_plane
+from napari_rwkvseg.workflow.autosave import After, Autosave
 from napari_rwkvseg.workflow.choices import Message, Tone
 from napari_rwkvseg.workflow.jobs import nothing
 from napari_rwkvseg.workflow.masks import MaskLink, find_layer
@@ -31,7 +31,7 @@ from napari_rwkvseg.workflow.results import Run
 from napari_rwkvseg.workflow.runner import JobResult, Latest, Runner
 from napari_rwkvseg.workflow.workflow import Workflow
 
-WHOLE_BYTES = 1 << 28  # of larger or lazy masks only planes that were in sight are looked at
+WHOLE_BYTES = 1 << 28  # of larger or lazy masks only planes that were painted in are looked at
 AUTOSAVE = "autosave"  # folder of all journals in the data folder
 UNNAMED = "corrections"  # the model of a mask whose own description was lost
 
@@ -188,7 +188,7 @@ class Safekeeping:
         layer = link.layer
         if layer is None:
             return
-        self._watch(layer, array, about.model, about.objects, about.class_names, recovery=offer)
+        self._watch(layer, array, about, recovery=offer)
         self.restored.emit(layer, about)
 
     # ------------------------------------------------------------------- finding
@@ -235,28 +235,26 @@ class Safekeeping:
         layer, image = link.layer, find_layer(self.workflow.viewer, uid)
         if layer is not None and image is not None:
             card = run.outcome.prediction.card
-            self._watch(
-                layer, full_resolution(image), card.name, link.objects, card.class_names, strokes=1
-            )
+            about = Description(card.name, card.class_names, link.objects)
+            self._watch(layer, full_resolution(image), about, strokes=1)
 
     def _watch(
         self,
         layer: LayerLike,
         array: Any,
-        model: str,
-        objects: bool,
-        class_names: tuple[str, ...],
+        about: Description,
         recovery: Recovery | None = None,
         strokes: int = 0,
     ) -> None:
         def state() -> bytes:
-            names = class_names if objects else classes_of(layer, class_names)
-            return Description(model, names, objects).to_bytes()
+            if about.objects:
+                return about.to_bytes()
+            return replace(about, class_names=classes_of(layer, about.class_names)).to_bytes()
 
         data = layer.data
         small = isinstance(data, np.ndarray) and data.nbytes <= WHOLE_BYTES
-        plane = every_plane if small else partial(shown_plane, self.workflow.viewer, layer)
-        self.autosave.watch(layer, array, state, plane, recovery, strokes)
+        plane = partial(shown_plane, self.workflow.viewer, layer)
+        self.autosave.watch(layer, array, state, plane, small, recovery, strokes)
 
     def _removed(self, event: Any) -> None:
         uid = getattr(event.value, "unique_id", None)
@@ -292,7 +290,9 @@ def classes_of(layer: Any, otherwise: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def shown_plane(viewer: Any, layer: Any) -> Plane | None:
-    """Return the leading indices of the plane in sight; None while another axis is rolled up."""
+    """Return the leading indices of the plane one paints in; None while it is not just one."""
+    if layer.n_edit_dimensions != 2:
+        return None
     if tuple(viewer.dims.displayed) != (viewer.dims.ndim - 2, viewer.dims.ndim - 1):
         return None
     point = layer.world_to_data(viewer.dims.point)[:-2]

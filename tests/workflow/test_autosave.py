@@ -225,19 +225,65 @@ def test_an_array_of_another_shape_is_kept_too(it: Studio) -> None:
     assert found.mask.dtype == np.int32
 
 
-def test_planes_that_were_in_sight_are_looked_at_for_ever(it: Studio) -> None:
-    it.layer = it.viewer.add_labels(np.ones((4, 9, 9), np.uint8))
-    planes = iter([(2,), (0,)])
-    it.watch(plane=lambda: next(planes, (0,)))
-    it.settle()
-    it.layer.events.paint()
-    it.settle()
-    it.layer.data[2] = 5
-    it.settle(5)
-    it.close()
-    found = find_unclean(it.root, it.image, (4, 9, 9))
-    assert found is not None
-    assert found.mask[:, 0, 0].tolist() == [1, 0, 5, 0]
+class TestPlanes:
+    """A mask of four planes, in sight one after the other as a test says."""
+
+    @pytest.fixture
+    def stack(self, it: Studio) -> Studio:
+        it.layer = it.viewer.add_labels(np.ones((4, 9, 9), np.uint8))
+        self.sight = 0
+        return it
+
+    def watch(self, it: Studio, small: bool) -> None:
+        it.watch(plane=lambda: (self.sight,), small=small)
+        it.settle()
+
+    def paint(self, it: Studio) -> None:
+        place = tuple(np.array([i]) for i in (self.sight, 0, 0))
+        it.layer.data_setitem(place, 5)
+
+    def first_pixels(self, it: Studio) -> list[int]:
+        for watched in it.autosave._watched.values():
+            folder = watched.journal._folder
+            assert folder is not None
+            folder.release()
+        found = find_unclean(it.root, it.image, (4, 9, 9))
+        assert found is not None
+        return found.mask[:, 0, 0].tolist()  # type: ignore[no-any-return]
+
+    def test_at_first_all_are_kept(self, stack: Studio) -> None:
+        self.watch(stack, small=True)
+        assert self.first_pixels(stack) == [1, 1, 1, 1]
+
+    def test_of_a_huge_mask_only_those_painted_in(self, stack: Studio) -> None:
+        self.watch(stack, small=False)
+        self.sight = 2
+        self.paint(stack)
+        self.sight = 3  # before the sweep, which finds what was painted all the same
+        stack.settle(20)
+        assert self.first_pixels(stack)[:3] == [1, 0, 5]
+
+    def test_a_stroke_has_only_its_own_looked_at(self, stack: Studio) -> None:
+        self.watch(stack, small=True)
+        stack.layer.data[1, 0, 0] = 7
+        self.paint(stack)
+        stack.settle()
+        assert self.first_pixels(stack) == [5, 1, 1, 1]
+
+    def test_and_all_again_every_few_seconds(self, stack: Studio) -> None:
+        self.watch(stack, small=True)
+        stack.layer.data[1, 0, 0] = 7
+        stack.settle(5)
+        assert self.first_pixels(stack) == [1, 7, 1, 1]
+
+    def test_undo_out_of_sight_is_found(self, stack: Studio) -> None:
+        self.watch(stack, small=True)
+        self.paint(stack)
+        stack.settle()
+        self.sight = 3
+        stack.layer.undo()
+        stack.settle()
+        assert self.first_pixels(stack) == [1, 1, 1, 1]
 
 
 def test_a_long_journal_is_made_short_in_sweeps_that_follow_each_other(

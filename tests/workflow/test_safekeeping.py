@@ -296,7 +296,7 @@ def test_a_mask_of_another_shape_is_refused_in_a_sentence(
     assert office.journals == 1
 
 
-def test_of_a_huge_mask_only_planes_in_sight_are_kept(
+def test_of_a_huge_mask_only_planes_painted_in_are_kept(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "WHOLE_BYTES", 10)
@@ -315,6 +315,19 @@ def test_of_a_huge_mask_only_planes_in_sight_are_kept(
     assert offer is not None
     assert offer.mask.any(axis=(1, 2)).tolist() == [False, False, True, False]
     assert np.array_equal(offer.mask[2], mask.data[2])
+
+
+def test_a_brush_in_three_dimensions_is_looked_for_everywhere(office: Office) -> None:
+    image = np.broadcast_to(square(), (4, 32, 32)).copy()
+    start = office.start()
+    mask = start.correct(image, axis_labels=("z", "y", "x"))
+    viewer = start.bench.viewer
+    assert module.shown_plane(viewer, mask) == (viewer.dims.current_step[0],)
+    mask.n_edit_dimensions = 3
+    assert module.shown_plane(viewer, mask) is None
+    mask.n_edit_dimensions = 2
+    viewer.dims.order = (1, 0, 2)
+    assert module.shown_plane(viewer, mask) is None
 
 
 def test_a_description_that_is_lost_leaves_the_pixels(office: Office) -> None:
