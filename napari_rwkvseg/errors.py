@@ -55,3 +55,7 @@ class ModelFileError(RwkvSegError):
 
 class ModelNotFoundError(RwkvSegError):
     """No model of that name in the bundled or the user's library."""
+
+
+class JournalError(RwkvSegError):
+    """Autosaved corrections that cannot be read, restored or removed."""

@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +14,8 @@ import portalocker
 
 SUFFIX = ".rwkvseg-tmp"
 WINDOWS = os.name == "nt"
+BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
+PRIVATE = 0o600
 NO_WAIT = portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING
 
 
@@ -51,6 +54,18 @@ def write_atomic(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def open_private(path: Path) -> FileIO:
+    """Open a file for reading and writing, made if need be, for its owner's eyes only.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses.
+    """
+    # unbuffered: what a failing disk did not take must not be written by a later close
+    return FileIO(os.open(path, os.O_RDWR | os.O_CREAT | BINARY, PRIVATE), "r+b")
+
+
 def sync_folder(folder: Path) -> None:
     """Have a folder's names on the disk, where the system can.
 
@@ -86,13 +101,16 @@ def _open_temporary(path: Path) -> tuple[Path, BinaryIO]:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}{SUFFIX}")
         file = temporary.open("xb")
         # a sweep may come between creation and lock: then try another name
-        if _lock(file) and temporary.exists():
+        if try_lock(file) and temporary.exists():
             return temporary, file
         file.close()
 
 
-def _lock(file: BinaryIO) -> bool:
-    """Lock a file without waiting; False if another program holds it."""
+def try_lock(file: BinaryIO | FileIO) -> bool:
+    """Lock a file without waiting; False if another program holds it.
+
+    Where the file system knows no locks, the answer is True: better unguarded than unusable.
+    """
     try:
         portalocker.lock(file, NO_WAIT)
     except portalocker.AlreadyLocked:

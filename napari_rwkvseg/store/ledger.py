@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import secrets
 from collections.abc import Mapping
@@ -16,11 +15,11 @@ from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.holdout import Block, Deal, Use
 from napari_rwkvseg.store.atomic import write_atomic
+from napari_rwkvseg.store.image_id import salted_id
 from napari_rwkvseg.store.refusal import Refusal, refusals_name, strict_json
 
 FILE_NAME = "ledger.json"
 SCHEMA = 1
-ID_DIGITS = 32
 USES = ("blocks", "train", "judge")
 
 
@@ -57,10 +56,7 @@ class Ledger:
 
     def image_id(self, image: NDArray[Any]) -> str:
         """Return the id of an image: a salted hash of its shape, type and pixels."""
-        digest = hmac.new(bytes.fromhex(self.salt), digestmod=hashlib.sha256)
-        digest.update(f"{image.shape} {image.dtype.str}".encode())
-        digest.update(np.ascontiguousarray(image).tobytes())
-        return digest.hexdigest()[:ID_DIGITS]
+        return salted_id(bytes.fromhex(self.salt), image, [np.ascontiguousarray(image).tobytes()])
 
     def with_entry(self, image_id: str, entry: Entry) -> Ledger:
         """Return the ledger with an entry added or changed."""

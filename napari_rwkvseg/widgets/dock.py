@@ -12,17 +12,19 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFrame, QMainWindow, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 from vispy.scene.visuals import Line
 
-from napari_rwkvseg.store.library import Library
+from napari_rwkvseg.store.library import Library, data_folder
 from napari_rwkvseg.widgets.explorer.tab import ExplorerTab
 from napari_rwkvseg.widgets.footer import Footer
 from napari_rwkvseg.widgets.message import MessageLine
 from napari_rwkvseg.widgets.models import ModelsTab
 from napari_rwkvseg.widgets.preferences import compute_settings
+from napari_rwkvseg.widgets.recovery_bar import RecoveryBar
 from napari_rwkvseg.widgets.segment import SegmentTab
 from napari_rwkvseg.widgets.style import DOCK_WIDTH, GAP, dock_stylesheet
 from napari_rwkvseg.widgets.turns import Turns
 from napari_rwkvseg.widgets.workers import JobRunner, WindowGuard
 from napari_rwkvseg.workflow import Lanes, Workflow
+from napari_rwkvseg.workflow.safekeeping import AUTOSAVE, Safekeeping, SafekeepingRunners
 from napari_rwkvseg.workflow.shelf import ModelSource
 
 if TYPE_CHECKING:
@@ -55,18 +57,26 @@ class SegmentationDock(QWidget):
         super().__init__(parent)
         self.viewer = napari_viewer
         lanes = Lanes(*(JobRunner(self) for _ in range(4)))
+        turns = Turns(self)
         self.workflow = Workflow(
             napari_viewer,
             library or Library(),
             lanes,
             compute_settings,
-            Turns(self).later,
+            turns.later,
             prepare_labels,
+        )
+        self.safekeeping = Safekeeping(
+            self.workflow,
+            SafekeepingRunners(JobRunner(self), JobRunner(self)),
+            turns.after,
+            data_folder() / AUTOSAVE,
         )
         self._guard = WindowGuard(self.workflow.close, self)
 
         self.tabs = QTabWidget()
         self.pages = {title: make(self.workflow) for title, make in TABS}
+        self.recovery = RecoveryBar(self.safekeeping)
         self.message = MessageLine(self.workflow)
         self.footer = Footer(self.workflow)
         self.setMinimumWidth(DOCK_WIDTH)
@@ -77,6 +87,7 @@ class SegmentationDock(QWidget):
         for title, page in self.pages.items():
             self.tabs.addTab(scrolling(page), title)
         column.addWidget(self.tabs, stretch=1)
+        column.addWidget(self.recovery)
         column.addWidget(self.message)
         column.addWidget(self.footer)
 

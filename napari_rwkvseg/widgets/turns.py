@@ -30,6 +30,14 @@ class Turns(QObject):
         self._waiting.append(function)
         self._timer.start(0)
 
+    def after(self, function: Callable[[], None], seconds: float) -> None:
+        """Run `function` some seconds later, whatever waits by then."""
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.timeout.connect(function)
+        timer.timeout.connect(timer.deleteLater)
+        timer.start(round(1000 * seconds))
+
     def _next(self) -> None:
         function = self._waiting.popleft()
         if not self._waiting:

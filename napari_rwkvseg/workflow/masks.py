@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from psygnal import Signal
 
 from napari_rwkvseg.adapters.from_layers import LayerLike
 from napari_rwkvseg.adapters.to_layers import Geometry
@@ -38,7 +39,14 @@ class MaskLink:
         Whether its labels are objects rather than classes.
     on_edit : callable
         Called after each stroke, fill, undo or redo.
+
+    Attributes
+    ----------
+    edited : Signal
+        Emitted then, once all notes of it are taken.
     """
+
+    edited = Signal()
 
     def __init__(
         self,
@@ -50,7 +58,6 @@ class MaskLink:
     ) -> None:
         self._viewer = viewer
         self._uid = layer.unique_id
-        self._on_edit = on_edit
         self._writing = False
         self._filled = False
         self._touched = False  # whether napari's undo history may hold anything
@@ -59,6 +66,7 @@ class MaskLink:
         self._snapshot = np.array(layer.data)
         self.geometry = geometry
         self.objects = objects
+        self.edited.connect(on_edit)
         layer.events.paint.connect(self._painted)
         layer.events.set_data.connect(self._redrawn)  # undo, redo
         layer.events.labels_update.connect(self._updated)
@@ -195,9 +203,9 @@ class MaskLink:
             self._kept = changed if self._kept is None else self._kept | changed
         else:
             self._kept = np.broadcast_to(np.True_, self._snapshot.shape)
-        self._on_edit()
+        self.edited.emit()
 
     def _redrawn(self, event: object = None) -> None:
         """Take note of undo and redo, which look like a change of slice."""
         if self._touched and not self._writing:
-            self._on_edit()
+            self.edited.emit()

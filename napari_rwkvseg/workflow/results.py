@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
+from psygnal import Signal
 
 from napari_rwkvseg.adapters.from_layers import LayerLike
 from napari_rwkvseg.adapters.to_layers import Geometry, class_features, object_features
@@ -47,7 +48,14 @@ class Results:
         Two of them, for refining and measuring, are used here.
     defer : callable
         Runs a function in a later turn of the event loop.
+
+    Attributes
+    ----------
+    placed : Signal
+        Emitted with a run whose mask was put into the viewer or exchanged.
     """
+
+    placed = Signal(object)
 
     def __init__(self, viewer: Any, state: State, lanes: Lanes, defer: Defer) -> None:
         self._viewer = viewer
@@ -131,6 +139,7 @@ class Results:
         link = self._place(layer, geometry, outcome, link, notes)
         run = Run(uid, image, geometry, outcome, link, outcome.mask.options)
         self._runs[uid] = run
+        self.placed.emit(run)
         self._announce(notes)
 
     # ------------------------------------------------------------------- placing
@@ -200,6 +209,7 @@ class Results:
         outcome = Outcome(run.outcome.prediction, mask)
         run.options = mask.options
         run.link = self._place(layer, run.geometry, outcome, run.link, notes)
+        self.placed.emit(run)
         self._announce(notes)
 
     # ----------------------------------------------------------------- measuring

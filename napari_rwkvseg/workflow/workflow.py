@@ -16,6 +16,7 @@ from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.progress import CancelToken, Progress, TimeLeft
 from napari_rwkvseg.errors import RwkvSegError
+from napari_rwkvseg.store.journal_records import Mark
 from napari_rwkvseg.workflow.choices import Compute, Extras, Message, Region, RunProgress, Tone
 from napari_rwkvseg.workflow.jobs import Outcome, Request, nothing, segment
 from napari_rwkvseg.workflow.masks import find_layer
@@ -66,9 +67,13 @@ class Workflow:
     ----------
     closing : Signal
         Emitted before all work stops, for those that have work of their own.
+    noted : Signal
+        Emitted with a `Mark` and the unique id of a mask layer, or None for all, when something
+        happened that a journal of strokes should know: its corrections were accepted or exported.
     """
 
     closing = Signal()
+    noted = Signal(Mark, object)
 
     def __init__(
         self,
@@ -227,6 +232,7 @@ class Workflow:
         self.state.device = outcome.prediction.device
         changed = not ticket.fits(layer)
         self.results.show(layer, ticket.image, ticket.geometry, outcome, detached=changed)
+        self.noted.emit(Mark.PREDICT, None)
         self.results.catch_up()
 
     def _removed(self, event: Any) -> None:

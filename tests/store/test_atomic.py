@@ -174,7 +174,7 @@ class TestSweep:
         assert sweep_temporaries(old.parent) == 1
 
     def test_a_sweep_between_creation_and_lock_costs_only_another_try(self, old, monkeypatch):
-        real, calls = atomic._lock, []
+        real, calls = atomic.try_lock, []
 
         def swept_first(file):
             calls.append(file.name)
@@ -182,15 +182,15 @@ class TestSweep:
                 sweep_temporaries(old.parent)
             return real(file)
 
-        monkeypatch.setattr(atomic, "_lock", swept_first)
+        monkeypatch.setattr(atomic, "try_lock", swept_first)
         write_atomic(old, b"new")
         assert len(set(calls)) == 2
         assert old.read_bytes() == b"new"
 
     def test_a_file_held_by_a_sweep_costs_only_another_try(self, old, monkeypatch):
-        real, answers = atomic._lock, iter([False])
+        real, answers = atomic.try_lock, iter([False])
         monkeypatch.setattr(
-            atomic, "_lock", lambda file: next(answers, None) is None and real(file)
+            atomic, "try_lock", lambda file: next(answers, None) is None and real(file)
         )
         write_atomic(old, b"new")
         assert old.read_bytes() == b"new"

@@ -7,11 +7,14 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from qtpy.QtCore import QCoreApplication, QEvent, QThreadPool
 from qtpy.QtWidgets import QApplication, QWidget
+
+from napari_rwkvseg.store.library import DATA_VARIABLE
 
 PATIENCE_MS = 5000  # for jobs that were told to stop
 
@@ -33,6 +36,13 @@ def _nothing_stays(qapp: QApplication, request: pytest.FixtureRequest) -> Iterat
     problems = [*leaked_threads(threads), *leaked_widgets(widgets)]
     if problems:
         pytest.fail("\n".join(problems), pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder of its own for each test: strokes that one leaves are not offered to others."""
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / "data"))
+    return tmp_path / "data"
 
 
 @pytest.fixture
