@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from psygnal import Signal
 
 from napari_rwkvseg.adapters.from_layers import LayerLike
 from napari_rwkvseg.adapters.to_layers import Geometry
+from napari_rwkvseg.workflow.history import Index, OwnWrite, OwnWrites, ignore_turn
 
 DIFF_LIMIT = 1 << 25  # pixels; comparing more after each stroke would be felt
 UNDOABLE_LIMIT = 1_000_000  # changed pixels; napari's history takes about 20 MB per million
@@ -38,7 +40,14 @@ class MaskLink:
         Whether its labels are objects rather than classes.
     on_edit : callable
         Called after each stroke, fill, undo or redo.
+
+    Attributes
+    ----------
+    edited : Signal
+        Emitted then, once all notes of it are taken.
     """
+
+    edited = Signal()
 
     def __init__(
         self,
@@ -50,7 +59,7 @@ class MaskLink:
     ) -> None:
         self._viewer = viewer
         self._uid = layer.unique_id
-        self._on_edit = on_edit
+        self._writes = OwnWrites()
         self._writing = False
         self._filled = False
         self._touched = False  # whether napari's undo history may hold anything
@@ -59,6 +68,7 @@ class MaskLink:
         self._snapshot = np.array(layer.data)
         self.geometry = geometry
         self.objects = objects
+        self.edited.connect(on_edit)
         layer.events.paint.connect(self._painted)
         layer.events.set_data.connect(self._redrawn)  # undo, redo
         layer.events.labels_update.connect(self._updated)
@@ -104,8 +114,15 @@ class MaskLink:
         """Return what we last wrote, shape (*lead, H, W); None before the first result."""
         return self.geometry.strip(self._snapshot) if self._filled else None
 
-    def fill(self, labels: NDArray[Any]) -> bool:
+    def fill(self, labels: NDArray[Any], base: NDArray[Any] | None = None) -> bool:
         """Put the first result into the layer, which was added with a placeholder.
+
+        Parameters
+        ----------
+        labels : ndarray, integer, shape (*lead, H, W)
+            What to show.
+        base : ndarray, integer, same shape, optional
+            What of it is the model's, where the rest is corrections carried over.
 
         Returns
         -------
@@ -115,6 +132,8 @@ class MaskLink:
         if not self.pristine:
             return False
         self._assign(self.geometry.fit(labels))
+        if base is not None:
+            self._snapshot = self.geometry.fit(base).copy()
         self._filled = True
         return True
 
@@ -150,17 +169,82 @@ class MaskLink:
         self._snapshot = new.copy()
         self._guarded(lambda: setattr(layer, "data", new))
 
+    def refresh(
+        self,
+        index: Index,
+        labels: NDArray[Any],
+        turned: Callable[[bool], None] = ignore_turn,
+    ) -> int | None:
+        """Write a newer result where the layer still shows the last one, as one step of undo.
+
+        Parameters
+        ----------
+        index : tuple of ndarray
+            Pixels along the axes (*lead, y, x) of the labels.
+        labels : ndarray, integer, shape (N,)
+            Their new labels.
+        turned : callable
+            Called with False when this is undone, with True when it is redone.
+
+        Returns
+        -------
+        int or None
+            How many pixels changed; None if they are too many for the history.
+        """
+        layer = self.layer
+        if layer is None or np.shape(layer.data) != self._snapshot.shape:
+            return 0
+        index = self.geometry.fit_index(index)
+        shown, base = np.asarray(layer.data)[index], self._snapshot[index]
+        free = (shown == base) & (labels != base)
+        place = tuple(axis[free] for axis in index)
+        return self._change(place, labels[free].astype(shown.dtype), moves_base=True, turned=turned)
+
+    def reset(self, turned: Callable[[bool], None] = ignore_turn) -> int | None:
+        """Bring back what we last wrote, as one step of undo.
+
+        Returns
+        -------
+        int or None
+            How many pixels changed; None if they are too many for the history, or to compare.
+        """
+        layer = self.layer
+        if layer is None or np.shape(layer.data) != self._snapshot.shape:
+            return 0
+        if self._snapshot.size > DIFF_LIMIT:
+            return None
+        index = np.nonzero(np.asarray(layer.data) != self._snapshot)
+        done = self._change(index, self._snapshot[index], moves_base=False, turned=turned)
+        if done is not None:
+            self._kept = None
+        return done
+
     def _write_undoable(self, new: NDArray[Any], inside: tuple[slice, ...]) -> bool:
         """Change pixels through napari's history: old undo steps stay valid."""
-        layer: Any = self.layer
         changed = np.nonzero(new[inside] != self._snapshot[inside])
-        if changed[0].size > UNDOABLE_LIMIT:
-            return False
         changed = tuple(i + s.start for i, s in zip(changed, inside, strict=True))
-        self._snapshot[changed] = new[changed]
-        if changed[0].size:
-            self._guarded(lambda: layer.data_setitem(changed, new[changed]))
-        return True
+        return self._change(changed, new[changed], moves_base=True) is not None
+
+    def _change(
+        self,
+        index: Index,
+        labels: NDArray[Any],
+        moves_base: bool,
+        turned: Callable[[bool], None] = ignore_turn,
+    ) -> int | None:
+        """Write pixels through napari's history and into our own; None if they are too many."""
+        if index[0].size > UNDOABLE_LIMIT:
+            return None
+        if not index[0].size:
+            return 0
+        layer: Any = self.layer
+        old, base = np.asarray(layer.data)[index], self._snapshot[index]
+        after = labels if moves_base else base
+        self._touched = True
+        self._guarded(lambda: layer.data_setitem(index, labels))
+        self._snapshot[index] = after
+        self._writes.add(OwnWrite(index, old, labels, base, after, turned))
+        return int(index[0].size)
 
     def _guarded(self, write: Callable[[], None]) -> None:
         self._writing = True
@@ -189,9 +273,14 @@ class MaskLink:
             self._kept = changed if self._kept is None else self._kept | changed
         else:
             self._kept = np.broadcast_to(np.True_, self._snapshot.shape)
-        self._on_edit()
+        if data.shape == self._snapshot.shape:
+            self._writes.painted(data)
+        self.edited.emit()
 
     def _redrawn(self, event: object = None) -> None:
         """Take note of undo and redo, which look like a change of slice."""
         if self._touched and not self._writing:
-            self._on_edit()
+            data = np.asarray(getattr(self.layer, "data", self._snapshot))
+            if data.shape == self._snapshot.shape:
+                self._writes.follow(data, self._snapshot)
+            self.edited.emit()

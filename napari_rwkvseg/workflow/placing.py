@@ -44,15 +44,19 @@ class Placer:
         objects: bool,
         on_edit: Callable[[], None],
         on_filled: Callable[[], None],
+        base: NDArray[Any] | None = None,
     ) -> MaskLink:
-        """Add a Labels layer; it shows `labels`, shape (*lead, H, W), one turn later."""
+        """Add a Labels layer; it shows `labels`, shape (*lead, H, W), one turn later.
+
+        `base`, of the same shape, is what of them is the model's, if not all.
+        """
         placeholder = np.zeros((1,) * labels.ndim, labels.dtype)
         data, meta, _ = mask_layer(placeholder, name, geometry, card, objects)
         layer = self._real(self._viewer.add_labels(data, **meta))
         link = MaskLink(self._viewer, layer, geometry, objects, on_edit)
 
         def fill() -> None:
-            if link.fill(labels):
+            if link.fill(labels, base):
                 on_filled()
 
         self._defer(fill)
