@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -20,6 +21,14 @@ UNDOABLE_LIMIT = 1_000_000  # changed pixels; napari's history takes about 20 MB
 def find_layer(viewer: Any, unique_id: Hashable) -> LayerLike | None:
     """Return the layer itself, not a proxy of it, or None if it is gone."""
     return next((layer for layer in viewer.layers if layer.unique_id == unique_id), None)
+
+
+def meet(one: tuple[slice, ...], other: tuple[slice, ...]) -> bool:
+    """Whether two regions have a pixel in common; where one has no slice it takes the whole."""
+    return all(
+        max(a.start or 0, b.start or 0) < min(a.stop or sys.maxsize, b.stop or sys.maxsize)
+        for a, b in zip(one, other, strict=False)
+    )
 
 
 class MaskLink:
@@ -66,6 +75,7 @@ class MaskLink:
         self._expecting = False  # whether a stroke was announced before its pixels are set
         self._kept: NDArray[np.bool_] | None = None  # pixels that people ever changed
         self._snapshot = np.array(layer.data)
+        self.reviewed: tuple[tuple[slice, ...], ...] = ()  # what people accepted, (*lead, y, x)
         self.geometry = geometry
         self.objects = objects
         self.edited.connect(on_edit)
@@ -84,7 +94,7 @@ class MaskLink:
         return not self._touched and not self.edited_in(())
 
     def edited_in(self, region: tuple[slice, ...]) -> bool:
-        """Whether people ever changed a pixel in `region` of the layer.
+        """Whether people ever changed or accepted a pixel in `region` of the layer.
 
         Parameters
         ----------
@@ -100,6 +110,8 @@ class MaskLink:
         if layer is None or np.shape(layer.data) != self._snapshot.shape:
             return True
         if self._kept is not None and self._kept[region].any():
+            return True
+        if any(meet(self.geometry.fit_region(one), region) for one in self.reviewed):
             return True
         return not np.array_equal(np.asarray(layer.data)[region], self._snapshot[region])
 
@@ -198,7 +210,10 @@ class MaskLink:
         shown, base = np.asarray(layer.data)[index], self._snapshot[index]
         free = (shown == base) & (labels != base)
         place = tuple(axis[free] for axis in index)
-        return self._change(place, labels[free].astype(shown.dtype), moves_base=True, turned=turned)
+        new = labels[free].astype(shown.dtype)
+        done = self._change(place, new, moves_base=True, turned=turned)
+        self.edited.emit()
+        return done
 
     def reset(self, turned: Callable[[bool], None] = ignore_turn) -> int | None:
         """Bring back what we last wrote, as one step of undo.
@@ -217,6 +232,7 @@ class MaskLink:
         done = self._change(index, self._snapshot[index], moves_base=False, turned=turned)
         if done is not None:
             self._kept = None
+        self.edited.emit()
         return done
 
     def _write_undoable(self, new: NDArray[Any], inside: tuple[slice, ...]) -> bool:

@@ -65,6 +65,8 @@ class Workflow:
 
     Attributes
     ----------
+    prepare : callable
+        As above.
     closing : Signal
         Emitted before all work stops, for those that have work of their own.
     """
@@ -88,7 +90,7 @@ class Workflow:
         self.shelf = Shelf(library, self.state, lanes.store, self.reload_models)
         self._lanes = lanes
         self._compute = compute
-        self._prepare = prepare
+        self.prepare = prepare
         self._ticket: Ticket | None = None
         self._model: Model | None = None
         self._clock = TimeLeft()
@@ -195,7 +197,7 @@ class Workflow:
             options=state.options,
             extras=state.extras,
             compute=self._compute(),
-            prepare=self._prepare,
+            prepare=self.prepare,
             base=None if region is None else self.results.base(layer.unique_id),
         )
 
