@@ -14,7 +14,7 @@ from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.prediction import Prediction, PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
-from napari_rwkvseg.engine.torch_loading import load_torch
+from napari_rwkvseg.engine.torch_loading import load_optimisers, load_torch
 from napari_rwkvseg.errors import ModelNotFoundError
 from napari_rwkvseg.workflow.choices import Compute
 from napari_rwkvseg.workflow.correct.context import Suggest, Suggestion
@@ -175,7 +175,7 @@ def learn(lesson: Lesson, token: CancelToken) -> Job[Learnt]:
         With a sentence for the person at the screen.
     """
     yield Progress(0, 0, "Loading the model")
-    load_torch()
+    load_optimisers()
     from napari_rwkvseg.store.retraining import keep, retrain_accepted  # imports torch
 
     base = lesson.load()
