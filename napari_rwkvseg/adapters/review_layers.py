@@ -43,7 +43,7 @@ def _layer(
             "controls": list(steps),
             "interpolation": "zero",
         },
-        "contrast_limits": (0.0, float(len(colors))),
+        "contrast_limits": (-0.5, len(colors) - 0.5),  # values in the middle of their colours
         "interpolation2d": "nearest",
         "blending": "translucent",
         "opacity": 0.45,

@@ -50,7 +50,7 @@ def dock_stylesheet(theme_id: str) -> str:
     )
     return f"""
     QLabel, QCheckBox {{ padding: 0; margin: 0; }}
-    QTabBar::tab {{ padding: 5px 6px; margin-right: 1px; }}
+    QTabBar::tab {{ padding: 5px 3px; margin: 0; min-width: 0; }}
     #muted {{ color: {muted}; }}
     #section {{ color: {text}; font-weight: 600; }}
     #rule {{ background: {mixed(theme.text, theme.background, 0.8)}; border: none; }}

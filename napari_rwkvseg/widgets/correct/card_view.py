@@ -23,7 +23,7 @@ HEADS = {
     "worse": ("Worse", "Kept aside; the old model stays in use."),
 }
 TONES = {"better": "done", "cannot tell": "note", "worse": "error"}
-PICTURE_HEIGHT = 220  # px, at most
+PICTURE_HEIGHT = 260  # px, at most
 ANYWAY = "Use this model although the comparison does not say that it is better. You can go back."
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QApplication, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_rwkvseg.widgets.correct.accept_box import AcceptBox
 from napari_rwkvseg.widgets.correct.card_view import CardView
@@ -19,8 +19,8 @@ from napari_rwkvseg.widgets.listen import listen
 from napari_rwkvseg.widgets.style import GAP, MARGIN, muted, section
 from napari_rwkvseg.widgets.workers import JobRunner
 from napari_rwkvseg.workflow import Message, Tone, Workflow
-from napari_rwkvseg.workflow.correct import Correcting, CorrectRunners, Part
-from napari_rwkvseg.workflow.correct.effort import before_text
+from napari_rwkvseg.workflow.correct import Correcting, CorrectRunners, Part, Report
+from napari_rwkvseg.workflow.correct.effort import short_before
 
 HOW = (
     "Paint, fill and erase with napari's tools on {name}. Then accept what is right, changed or "
@@ -59,6 +59,7 @@ class CorrectTab(QWidget):
         for event in (events.hint, events.subject, events.images, events.before):
             listen(self, event, self._show)
         listen(self, workflow.state.events.image, self._show)
+        listen(self, events.report, self._reveal)
         self._show()
 
     def _lay_out(self) -> None:
@@ -95,8 +96,16 @@ class CorrectTab(QWidget):
         has_image = self.correcting.workflow.state.image is not None
         self.empty.setVisible(not name and has_image)
         self._review.setVisible(bool(name))
-        self.before.setText("" if state.before is None else before_text(state.before))
+        self.before.setText("" if state.before is None else short_before(state.before))
         self.before.setVisible(state.before is not None)
+
+    def _reveal(self, report: Report | None) -> None:
+        """Bring a new verdict into sight, once it has its place."""
+        area = self.parentWidget()
+        while area is not None and not isinstance(area, QScrollArea):
+            area = area.parentWidget()
+        if report is not None and area is not None:
+            self._later(lambda: area.ensureWidgetVisible(self.card.status))
 
     def _copy(self) -> None:
         QApplication.clipboard().setText(self.correcting.methods_text())

@@ -15,7 +15,7 @@ from napari_rwkvseg.workflow.correct import Correcting
 if TYPE_CHECKING:
     from napari_rwkvseg.store.library import Version
 
-HEIGHT = 110  # px, about four versions
+HEIGHT = 150  # px, about four versions
 EMPTY = "Each retrain adds a version here; one click goes back to it."
 
 
@@ -32,8 +32,10 @@ class VersionList(QWidget):
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setAccessibleName("Versions of the model")
         self.empty = muted(EMPTY)
-        self.use = small_button("Use this version", "Bit for bit what it was; the mask follows")
-        self.copy = small_button("Copy for methods", "Copy effort and scores as text")
+        self.use = small_button("Use version", "Bit for bit what it was; the mask follows")
+        self.copy = small_button(
+            "Copy methods", "Copy time spent and scores as text for a methods section"
+        )
 
         column, row = QVBoxLayout(self), QHBoxLayout()
         column.setContentsMargins(0, 0, 0, 0)
@@ -86,15 +88,14 @@ class VersionList(QWidget):
 
 
 def version_text(number: int, version: Version) -> str:
-    """Return like "✓ 3 · 2025-02-01 · Dice 0.85 → 0.91"."""
+    """Return like "3 · 2025-02-01 · in use", and a second line with "Dice 0.853 → 0.912"."""
     metrics, parts = version.card.metrics, [str(number)]
-    if version.bundled:
-        parts.append("as delivered")
-    elif version.card.created:
-        parts.append(version.card.created)
-    if "held_out_dice" in metrics:
-        parts.append(f"Dice {metrics['held_out_dice_before']:.2f} → {metrics['held_out_dice']:.2f}")
-    return ("✓ " if version.active else "    ") + " · ".join(parts)
+    parts.append("as delivered" if version.bundled else version.card.created)
+    parts += ["in use"] * version.active
+    text = " · ".join(filter(None, parts))
+    if "held_out_dice" not in metrics:
+        return text
+    return f"{text}\nDice {metrics['held_out_dice_before']:.3f} → {metrics['held_out_dice']:.3f}"
 
 
 def version_tip(version: Version) -> str:
@@ -104,7 +105,6 @@ def version_tip(version: Version) -> str:
     if version.card.parent:
         lines.append(f"Made from {version.card.parent[:8]}")
     if "blocks" in metrics:
-        lines.append(
-            f"Dice on {metrics['blocks']:.0f} held-out blocks of corrections, before → after"
-        )
+        blocks = f"{metrics['blocks']:.0f} held-out blocks of corrections"
+        lines.append(f"Dice on {blocks}, before and after")
     return "\n".join(lines)

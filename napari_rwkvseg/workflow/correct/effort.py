@@ -64,6 +64,15 @@ def methods_text(seconds: Sequence[float], before: BeforeScore | None, models: i
     return " ".join(sentences)
 
 
+def short_before(before: BeforeScore) -> str:
+    """Return the running score for the dock."""
+    images = f"{before.images} image{'s' * (before.images != 1)}"
+    return (
+        f"How right the model was before you corrected: Dice {before.dice:.3f} on {images} "
+        "(biased: you chose them)."
+    )
+
+
 def before_text(before: BeforeScore) -> str:
     """Return the running score with what it is worth."""
     images = f"{before.images} image{'s' * (before.images != 1)}"
