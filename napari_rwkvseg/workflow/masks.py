@@ -206,14 +206,25 @@ class MaskLink:
         layer = self.layer
         if layer is None or np.shape(layer.data) != self._snapshot.shape:
             return 0
+        accepted = self._accepted(index)
         index = self.geometry.fit_index(index)
         shown, base = np.asarray(layer.data)[index], self._snapshot[index]
-        free = (shown == base) & (labels != base)
+        free = (shown == base) & (labels != base) & ~accepted
         place = tuple(axis[free] for axis in index)
         new = labels[free].astype(shown.dtype)
         done = self._change(place, new, moves_base=True, turned=turned)
         self.edited.emit()
         return done
+
+    def _accepted(self, index: Index) -> NDArray[np.bool_]:
+        """Return which of some pixels, along the axes (*lead, y, x), people accepted."""
+        found = np.zeros(index[0].shape, bool)
+        for region in self.reviewed:
+            inside = np.ones(found.shape, bool)
+            for axis, part in zip(index, region, strict=False):
+                inside &= (axis >= (part.start or 0)) & (axis < (part.stop or sys.maxsize))
+            found |= inside
+        return found
 
     def reset(self, turned: Callable[[bool], None] = ignore_turn) -> int | None:
         """Bring back what we last wrote, as one step of undo.
