@@ -56,6 +56,13 @@ class Geometry:
             return region
         return (*region[: self.stretched], slice(0, 1), *region[self.stretched :])
 
+    def fit_index(self, index: tuple[NDArray[np.intp], ...]) -> tuple[NDArray[np.intp], ...]:
+        """Return indices of pixels, one array per axis (*lead, y, x), along the layer's axes."""
+        if self.stretched is None:
+            return index
+        here = np.zeros_like(index[0])
+        return (*index[: self.stretched], here, *index[self.stretched :])
+
     def place(self, index: tuple[float, ...]) -> tuple[float, ...]:
         """Return the point `index`, axes (*lead, y, x), along the axes of the layer."""
         if self.stretched is None:

@@ -35,6 +35,26 @@ def load_torch() -> None:
         import_module("torch")
 
 
+def load_optimisers() -> None:
+    """Import what torch's optimisers import, so that a window survives it.
+
+    The first optimiser imports torch's compiler, and that tries Triton. Triton brings an LLVM of
+    its own, and so does the software and AMD OpenGL of Linux: the second one to be loaded crashes
+    the process. Triton is of use on a CUDA device only, so elsewhere it is hidden meanwhile.
+    """
+    load_torch()
+    import torch
+
+    if "triton" in sys.modules or torch.cuda.is_available():
+        import_module("torch._dynamo")
+        return
+    sys.modules["triton"] = None  # type: ignore[assignment]  # makes its import fail, as documented
+    try:
+        import_module("torch._dynamo")
+    finally:
+        del sys.modules["triton"]
+
+
 def torch_libraries() -> Iterator[Path]:
     """Yield torch's own shared libraries that are there, in the order in which they load."""
     found = importlib.util.find_spec("torch")

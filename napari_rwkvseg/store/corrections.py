@@ -7,7 +7,7 @@ the folder must be treated like the images.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -91,6 +91,27 @@ class Corrections:
         with self._writing():
             if not (path.exists() and _says(path, evidence, class_names)):
                 write_evidence(path, evidence, class_names)
+
+    def withdraw(self, image_id: str, keep: Collection[int] = ()) -> None:
+        """Forget what was accepted of an image, but for some planes; what was dealt stays.
+
+        Parameters
+        ----------
+        image_id : str
+            From `image_id`.
+        keep : collection of int
+            Numbers of the planes whose corrections stay.
+
+        Raises
+        ------
+        ModelFileError
+            If the disk refuses.
+        """
+        stay = {self._file(image_id, plane) for plane in keep}
+        with self._writing():
+            for path in self._files(image_id):
+                if path not in stay:
+                    path.unlink()
 
     def deal(self, image_ids: Sequence[str]) -> None:
         """Decide once what of some images is held out; what was decided before stays.

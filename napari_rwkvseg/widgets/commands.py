@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_rwkvseg.widgets.correct.tab import CorrectTab
 from napari_rwkvseg.widgets.dock import SegmentationDock
 from napari_rwkvseg.widgets.preferences import PLUGIN
+from napari_rwkvseg.workflow.correct import Part
 
 if TYPE_CHECKING:
     import napari
@@ -41,3 +43,25 @@ def open_explorer(viewer: napari.Viewer) -> None:
 def segment_active(viewer: napari.Viewer) -> None:
     """Segment the active image at once, with the settings of the Segment tab."""
     open_dock(viewer, "Segment").workflow.segment()
+
+
+def open_correct(viewer: napari.Viewer) -> None:
+    """Open the Correct tab."""
+    open_dock(viewer, "Correct")
+
+
+def accept_slice(viewer: napari.Viewer) -> None:
+    """Accept the slice in sight, or the whole of a 2-D image."""
+    _correct_tab(viewer).correcting.accept(Part.SLICE)
+
+
+def retrain(viewer: napari.Viewer) -> None:
+    """Retrain on all corrections, with the settings of the Correct tab."""
+    _correct_tab(viewer).correcting.models.retraining.start()
+
+
+def _correct_tab(viewer: napari.Viewer) -> CorrectTab:
+    page = open_dock(viewer, "Correct").pages["Correct"]
+    if not isinstance(page, CorrectTab):
+        raise TypeError(f"the Correct tab is a {type(page).__name__}")
+    return page

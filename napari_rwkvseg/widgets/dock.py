@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QFrame, QMainWindow, QScrollArea, QTabWidget, QVBoxLa
 from vispy.scene.visuals import Line
 
 from napari_rwkvseg.store.library import Library, data_folder
+from napari_rwkvseg.widgets.correct.tab import CorrectTab
 from napari_rwkvseg.widgets.explorer.tab import ExplorerTab
 from napari_rwkvseg.widgets.footer import Footer
 from napari_rwkvseg.widgets.message import MessageLine
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 TABS: tuple[tuple[str, Callable[[Workflow], QWidget]], ...] = (
     ("Segment", SegmentTab),
+    ("Correct", CorrectTab),
     ("Scan explorer", ExplorerTab),
     ("Models", ModelsTab),
 )

@@ -6,7 +6,16 @@ from typing import Any
 
 from napari.utils.theme import get_theme
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QFrame, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QWidget,
+)
 
 MARGIN = 10  # px around a tab
 GAP = 6  # px between rows
@@ -35,8 +44,13 @@ def dock_stylesheet(theme_id: str) -> str:
         f'#message[tone="{tone}"] {{ border-left: 3px solid {color}; }}'
         for tone, color in tones.items()
     )
+    verdicts = "".join(
+        f'#verdict[tone="{tone}"] {{ border-left: 4px solid {color}; }}'
+        for tone, color in tones.items()
+    )
     return f"""
     QLabel, QCheckBox {{ padding: 0; margin: 0; }}
+    QTabBar::tab {{ padding: 5px 3px; margin: 0; min-width: 0; }}
     #muted {{ color: {muted}; }}
     #section {{ color: {text}; font-weight: 600; }}
     #rule {{ background: {mixed(theme.text, theme.background, 0.8)}; border: none; }}
@@ -61,6 +75,8 @@ def dock_stylesheet(theme_id: str) -> str:
         color: {on_accent}; }}
     #results QHeaderView::section {{ background: {theme.background.as_hex()}; color: {muted};
         border: none; padding: 3px 6px; }}
+    #verdict {{ font-weight: 700; font-size: 15px; padding-left: 8px; }}
+    {verdicts}
     #message {{ color: {text}; padding: 2px 0 2px 8px; border: none; }}
     {messages}
     """
@@ -96,6 +112,14 @@ def muted(text: str = "") -> QLabel:
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return label
+
+
+def small_button(text: str, tooltip: str) -> QPushButton:
+    """Return a button that shares a row with others and never widens the dock."""
+    button = QPushButton(text)
+    button.setToolTip(tooltip)
+    button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    return button
 
 
 def section(title: str) -> QWidget:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -11,6 +12,7 @@ from psygnal import Signal
 
 from napari_rwkvseg.adapters.from_layers import LayerLike
 from napari_rwkvseg.adapters.to_layers import Geometry
+from napari_rwkvseg.workflow.history import Index, OwnWrite, OwnWrites, ignore_turn
 
 DIFF_LIMIT = 1 << 25  # pixels; comparing more after each stroke would be felt
 UNDOABLE_LIMIT = 1_000_000  # changed pixels; napari's history takes about 20 MB per million
@@ -19,6 +21,14 @@ UNDOABLE_LIMIT = 1_000_000  # changed pixels; napari's history takes about 20 MB
 def find_layer(viewer: Any, unique_id: Hashable) -> LayerLike | None:
     """Return the layer itself, not a proxy of it, or None if it is gone."""
     return next((layer for layer in viewer.layers if layer.unique_id == unique_id), None)
+
+
+def meet(one: tuple[slice, ...], other: tuple[slice, ...]) -> bool:
+    """Whether two regions have a pixel in common; where one has no slice it takes the whole."""
+    return all(
+        max(a.start or 0, b.start or 0) < min(a.stop or sys.maxsize, b.stop or sys.maxsize)
+        for a, b in zip(one, other, strict=False)
+    )
 
 
 class MaskLink:
@@ -58,12 +68,14 @@ class MaskLink:
     ) -> None:
         self._viewer = viewer
         self._uid = layer.unique_id
+        self._writes = OwnWrites()
         self._writing = False
         self._filled = False
         self._touched = False  # whether napari's undo history may hold anything
         self._expecting = False  # whether a stroke was announced before its pixels are set
         self._kept: NDArray[np.bool_] | None = None  # pixels that people ever changed
         self._snapshot = np.array(layer.data)
+        self.reviewed: tuple[tuple[slice, ...], ...] = ()  # what people accepted, (*lead, y, x)
         self.geometry = geometry
         self.objects = objects
         self.edited.connect(on_edit)
@@ -82,7 +94,7 @@ class MaskLink:
         return not self._touched and not self.edited_in(())
 
     def edited_in(self, region: tuple[slice, ...]) -> bool:
-        """Whether people ever changed a pixel in `region` of the layer.
+        """Whether people ever changed or accepted a pixel in `region` of the layer.
 
         Parameters
         ----------
@@ -99,6 +111,8 @@ class MaskLink:
             return True
         if self._kept is not None and self._kept[region].any():
             return True
+        if any(meet(self.geometry.fit_region(one), region) for one in self.reviewed):
+            return True
         return not np.array_equal(np.asarray(layer.data)[region], self._snapshot[region])
 
     def current(self) -> NDArray[Any] | None:
@@ -112,8 +126,15 @@ class MaskLink:
         """Return what we last wrote, shape (*lead, H, W); None before the first result."""
         return self.geometry.strip(self._snapshot) if self._filled else None
 
-    def fill(self, labels: NDArray[Any]) -> bool:
+    def fill(self, labels: NDArray[Any], base: NDArray[Any] | None = None) -> bool:
         """Put the first result into the layer, which was added with a placeholder.
+
+        Parameters
+        ----------
+        labels : ndarray, integer, shape (*lead, H, W)
+            What to show.
+        base : ndarray, integer, same shape, optional
+            What of it is the model's, where the rest is corrections carried over.
 
         Returns
         -------
@@ -123,6 +144,8 @@ class MaskLink:
         if not self.pristine:
             return False
         self._assign(self.geometry.fit(labels))
+        if base is not None:
+            self._snapshot = self.geometry.fit(base).copy()
         self._filled = True
         return True
 
@@ -164,17 +187,97 @@ class MaskLink:
         self._snapshot = new.copy()
         self._guarded(lambda: setattr(layer, "data", new))
 
+    def refresh(
+        self,
+        index: Index,
+        labels: NDArray[Any],
+        turned: Callable[[bool], None] = ignore_turn,
+    ) -> int | None:
+        """Write a newer result where the layer still shows the last one, as one step of undo.
+
+        Parameters
+        ----------
+        index : tuple of ndarray
+            Pixels along the axes (*lead, y, x) of the labels.
+        labels : ndarray, integer, shape (N,)
+            Their new labels.
+        turned : callable
+            Called with False when this is undone, with True when it is redone.
+
+        Returns
+        -------
+        int or None
+            How many pixels changed; None if they are too many for the history.
+        """
+        layer = self.layer
+        if layer is None or np.shape(layer.data) != self._snapshot.shape:
+            return 0
+        accepted = self._accepted(index)
+        index = self.geometry.fit_index(index)
+        shown, base = np.asarray(layer.data)[index], self._snapshot[index]
+        free = (shown == base) & (labels != base) & ~accepted
+        place = tuple(axis[free] for axis in index)
+        new = labels[free].astype(shown.dtype)
+        done = self._change(place, new, moves_base=True, turned=turned)
+        self.edited.emit()
+        return done
+
+    def _accepted(self, index: Index) -> NDArray[np.bool_]:
+        """Return which of some pixels, along the axes (*lead, y, x), people accepted."""
+        found = np.zeros(index[0].shape, bool)
+        for region in self.reviewed:
+            inside = np.ones(found.shape, bool)
+            for axis, part in zip(index, region, strict=False):
+                inside &= (axis >= (part.start or 0)) & (axis < (part.stop or sys.maxsize))
+            found |= inside
+        return found
+
+    def reset(self, turned: Callable[[bool], None] = ignore_turn) -> int | None:
+        """Bring back what we last wrote, as one step of undo.
+
+        Returns
+        -------
+        int or None
+            How many pixels changed; None if they are too many for the history, or to compare.
+        """
+        layer = self.layer
+        if layer is None or np.shape(layer.data) != self._snapshot.shape:
+            return 0
+        if self._snapshot.size > DIFF_LIMIT:
+            return None
+        index = np.nonzero(np.asarray(layer.data) != self._snapshot)
+        done = self._change(index, self._snapshot[index], moves_base=False, turned=turned)
+        if done is not None:
+            self._kept = None
+        self.edited.emit()
+        return done
+
     def _write_undoable(self, new: NDArray[Any], inside: tuple[slice, ...]) -> bool:
         """Change pixels through napari's history: old undo steps stay valid."""
-        layer: Any = self.layer
         changed = np.nonzero(new[inside] != self._snapshot[inside])
-        if changed[0].size > UNDOABLE_LIMIT:
-            return False
         changed = tuple(i + s.start for i, s in zip(changed, inside, strict=True))
-        self._snapshot[changed] = new[changed]
-        if changed[0].size:
-            self._guarded(lambda: layer.data_setitem(changed, new[changed]))
-        return True
+        return self._change(changed, new[changed], moves_base=True) is not None
+
+    def _change(
+        self,
+        index: Index,
+        labels: NDArray[Any],
+        moves_base: bool,
+        turned: Callable[[bool], None] = ignore_turn,
+    ) -> int | None:
+        """Write pixels through napari's history and into our own; None if they are too many."""
+        if index[0].size > UNDOABLE_LIMIT:
+            return None
+        if not index[0].size:
+            return 0
+        layer: Any = self.layer
+        old, base = np.asarray(layer.data)[index], self._snapshot[index]
+        after = labels if moves_base else base
+        self._touched = True
+        self._guarded(lambda: layer.data_setitem(index, labels))
+        self._snapshot[index] = after
+        self._writes.add(OwnWrite(index, old, labels, base, after, turned))
+        return int(index[0].size)
 
     def _guarded(self, write: Callable[[], None]) -> None:
         self._writing = True
@@ -203,9 +306,14 @@ class MaskLink:
             self._kept = changed if self._kept is None else self._kept | changed
         else:
             self._kept = np.broadcast_to(np.True_, self._snapshot.shape)
+        if data.shape == self._snapshot.shape:
+            self._writes.painted(data)
         self.edited.emit()
 
     def _redrawn(self, event: object = None) -> None:
         """Take note of undo and redo, which look like a change of slice."""
         if self._touched and not self._writing:
+            data = np.asarray(getattr(self.layer, "data", self._snapshot))
+            if data.shape == self._snapshot.shape:
+                self._writes.follow(data, self._snapshot)
             self.edited.emit()

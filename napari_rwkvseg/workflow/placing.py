@@ -50,9 +50,13 @@ class Placer:
         card: ModelCard,
         objects: bool,
         on_edit: Callable[[], None],
-        on_filled: Callable[[], None],
+        on_filled: Callable[[MaskLink], None],
+        base: NDArray[Any] | None = None,
     ) -> MaskLink:
-        """Add a Labels layer; it shows `labels`, shape (*lead, H, W), two turns later."""
+        """Add a Labels layer; it shows `labels`, shape (*lead, H, W), two turns later.
+
+        `base`, of the same shape, is what of them is the model's, if not all.
+        """
         placeholder = np.zeros((1,) * labels.ndim, labels.dtype)
         data, meta, _ = mask_layer(placeholder, name, geometry, card, objects)
         layer = self._real(self._viewer.add_labels(data, **meta, visible=False))
@@ -60,8 +64,8 @@ class Placer:
 
         def fill() -> None:
             self._unfilled -= 1
-            if link.fill(labels):
-                on_filled()
+            if link.fill(labels, base):
+                on_filled(link)
 
         def show() -> None:
             link.show()

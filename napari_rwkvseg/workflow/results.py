@@ -24,14 +24,20 @@ from napari_rwkvseg.workflow.state import State
 
 @dataclass(eq=False)
 class Run:
-    """The last run on one image: its probabilities and the mask layer made from them."""
+    """The last run on one image: its probabilities and the mask layer made from them.
+
+    `read` is the image as the model read it, one channel of several; `class_names` are those of
+    the labels, which may be more than the model knows.
+    """
 
     uid: Hashable
     image: ImageData
+    read: ImageData
     geometry: Geometry
     outcome: Outcome
     link: MaskLink
     options: MaskOptions
+    class_names: tuple[str, ...]
     measured: Measured | None = None
 
 
@@ -111,6 +117,7 @@ class Results:
         geometry: Geometry,
         outcome: Outcome,
         detached: bool,
+        read: ImageData | None = None,
     ) -> None:
         """Put the result of a run into the viewer.
 
@@ -126,6 +133,8 @@ class Results:
             What the run returned.
         detached : bool
             Whether the layer holds another array by now.
+        read : ImageData, optional
+            What of the image the model read, if not all.
         """
         uid, old = layer.unique_id, self._runs.get(layer.unique_id)
         card = outcome.prediction.card
@@ -137,10 +146,34 @@ class Results:
         if detached:
             notes.append(f"{layer.name} changed during the run: the mask shows what it was")
         link = self._place(layer, geometry, outcome, link, notes)
-        run = Run(uid, image, geometry, outcome, link, outcome.mask.options)
+        options, names = outcome.mask.options, card.class_names
+        run = Run(uid, image, read or image, geometry, outcome, link, options, names)
         self._runs[uid] = run
         self.placed.emit(run)
         self._announce(notes)
+
+    def adopt(self, run: Run, outcome: Outcome) -> None:
+        """Take note of a newer result that others wrote into the mask of a run."""
+        run.outcome, run.options = outcome, outcome.mask.options
+        self._measuring.request()
+
+    def move(self, run: Run, labels: NDArray[Any], base: NDArray[Any]) -> None:
+        """Show the mask of a run in a new layer, because its own cannot take so many changes.
+
+        Parameters
+        ----------
+        run : Run
+            Its layer stays as it is and is hidden.
+        labels, base : ndarray, integer, shape (*lead, H, W)
+            What to show, and what of it is the model's.
+        """
+        layer = find_layer(self._viewer, run.uid)
+        old: Any = run.link.layer
+        if layer is not None and old is not None:
+            mask = Mask(labels, run.options)
+            run.link = self._add(layer.name, run.geometry, run.outcome, mask, base)
+            old.visible = False
+            self.placed.emit(run)
 
     # ------------------------------------------------------------------- placing
     def _place(
@@ -169,7 +202,14 @@ class Results:
             notes.append(f"You edited {old.name}, so the result is in a new layer")
         return fresh
 
-    def _add(self, image_name: str, geometry: Geometry, outcome: Outcome, mask: Mask) -> MaskLink:
+    def _add(
+        self,
+        image_name: str,
+        geometry: Geometry,
+        outcome: Outcome,
+        mask: Mask,
+        base: NDArray[Any] | None = None,
+    ) -> MaskLink:
         return self._placer.add_mask(
             mask.labels,
             f"{image_name} · mask",
@@ -177,7 +217,8 @@ class Results:
             outcome.prediction.card,
             mask.options.separate,
             on_edit=self._measuring.request,
-            on_filled=self._measuring.request,
+            on_filled=lambda _: self._measuring.request(),
+            base=base,
         )
 
     def _announce(self, notes: list[str]) -> None:
@@ -218,8 +259,7 @@ class Results:
         labels = None if run is None else run.link.current()
         if run is None or labels is None:
             return None
-        card = run.outcome.prediction.card
-        job = measure_mask(labels, run.image, run.link.objects, card.class_names, token)
+        job = measure_mask(labels, run.image, run.link.objects, run.class_names, token)
         return _with(run, job)
 
     def _measured(self, result: JobResult) -> None:
@@ -236,11 +276,10 @@ class Results:
         layer: Any = run.link.layer
         if layer is None or run.measured is None:
             return
-        names = run.outcome.prediction.card.class_names
         if run.link.objects:
-            layer.features = object_features(names, sorted(run.measured.boxes))
+            layer.features = object_features(run.class_names, sorted(run.measured.boxes))
         else:
-            layer.features = class_features(names)
+            layer.features = class_features(run.class_names)
 
     def _image_changed(self, image: LayerLike | None) -> None:
         run = self.run

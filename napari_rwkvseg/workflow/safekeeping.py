@@ -128,7 +128,6 @@ class Safekeeping:
         self.workflow = workflow
         self.state = SafekeepingState()
         self.autosave = Autosave(root, runners.write, after, clock)
-        self._after = after
         self._placer = Placer(workflow.viewer, lambda function: after(function, 0.0))
         self._finding = Latest(runners.find, self._find_job, self._found)
         self._heard: set[Hashable] = set()  # masks whose edits are listened to
@@ -154,17 +153,17 @@ class Safekeeping:
         self.state.offer = None
         about, geometry = Description.from_bytes(offer.state), geometry_of(layer, image)
         card = ModelCard(about.model, "", "", about.class_names)
-        link = self._placer.add_mask(
+        # only once it is filled: the placeholder before must not be journaled
+        adopt = partial(self._adopt, array=full_resolution(layer), offer=offer, about=about)
+        self._placer.add_mask(
             geometry.strip(offer.mask),
             f"{layer.name} · restored mask",
             geometry,
             card,
             about.objects,
             on_edit=nothing,
-            on_filled=nothing,
+            on_filled=adopt,
         )
-        # one turn later: until then the layer shows a placeholder, which must not be journaled
-        self._after(partial(self._adopt, link, full_resolution(layer), offer, about), 0.0)
 
     def later(self) -> None:
         """Hide the offer until the image is chosen anew."""

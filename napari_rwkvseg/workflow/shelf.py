@@ -33,6 +33,12 @@ class ModelSource(Protocol):
     def install(self, source: str | Path | Model) -> Any:
         """Add a model file after all checks; the result has a `name`."""
 
+    def versions(self, name: str) -> Sequence[Any]:
+        """Return all versions of a model: the bundled one, then own ones in order of arrival."""
+
+    def activate(self, name: str, sha256: str) -> Any:
+        """Let a name stand for another of its versions; returns that version."""
+
     def delete(self, name: str) -> Any:
         """Move an own model to the trash; returns what `restore` needs."""
 

@@ -37,6 +37,7 @@ class Ticket:
     array: Any
     shape: tuple[int, ...]
     image: ImageData
+    read: ImageData
     geometry: Geometry
 
     def fits(self, layer: LayerLike) -> bool:
@@ -65,6 +66,8 @@ class Workflow:
 
     Attributes
     ----------
+    prepare : callable
+        As above.
     closing : Signal
         Emitted before all work stops, for those that have work of their own.
     noted : Signal
@@ -92,7 +95,7 @@ class Workflow:
         self.shelf = Shelf(library, self.state, lanes.store, self.reload_models)
         self._lanes = lanes
         self._compute = compute
-        self._prepare = prepare
+        self.prepare = prepare
         self._ticket: Ticket | None = None
         self._model: Model | None = None
         self._clock = TimeLeft()
@@ -103,6 +106,7 @@ class Workflow:
     def reload_models(self, choose: str = "") -> None:
         """Read the library again; choose a model by name, else keep the choice."""
         state = self.state
+        self._model = None  # another version may be active by now
         names = self.library.names()
         state.models = tuple(self.library.card(name) for name in names)
         wanted = choose or (state.card.name if state.card else "")
@@ -181,22 +185,24 @@ class Workflow:
             raise RwkvSegError(self.obstacle())
         array = full_resolution(layer)
         region = region_of(state.region, layer, image, self.viewer)
+        channel = state.reading.channel
+        read = image if channel is None else image.select_channel(channel)
         self._ticket = Ticket(
             uid=layer.unique_id,
             array=array,
             shape=tuple(array.shape),
             image=image,
+            read=read,
             geometry=geometry_of(layer, image),
         )
-        channel = state.reading.channel
         return Request(
-            image=image if channel is None else image.select_channel(channel),
+            image=read,
             load=partial(self._load, card.name),
             region=region,
             options=state.options,
             extras=state.extras,
             compute=self._compute(),
-            prepare=self._prepare,
+            prepare=self.prepare,
             base=None if region is None else self.results.base(layer.unique_id),
         )
 
@@ -231,7 +237,8 @@ class Workflow:
             return
         self.state.device = outcome.prediction.device
         changed = not ticket.fits(layer)
-        self.results.show(layer, ticket.image, ticket.geometry, outcome, detached=changed)
+        image, geometry, read = ticket.image, ticket.geometry, ticket.read
+        self.results.show(layer, image, geometry, outcome, detached=changed, read=read)
         self.noted.emit(Mark.PREDICT, None)
         self.results.catch_up()
 

@@ -61,3 +61,23 @@ def test_a_library_opens_and_one_that_is_none_does_not(tmp_path: Path) -> None:
     broken = tmp_path / "libbroken.so"
     broken.write_bytes(b"no library")
     assert not open_library(broken)
+
+
+def test_optimisers_are_loaded_without_triton_where_there_is_no_cuda() -> None:
+    script = (
+        "import sys\n"
+        "tried = []\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'triton':\n"
+        "            tried.append(name)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from napari_rwkvseg.engine.torch_loading import load_optimisers\n"
+        "load_optimisers()\n"
+        "import torch\n"
+        "torch.optim.AdamW([torch.nn.Parameter(torch.ones(1))])\n"
+        "assert torch.cuda.is_available() or not tried\n"
+        "assert 'triton' not in sys.modules or torch.cuda.is_available()\n"
+        "assert 'torch._dynamo' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=120)

@@ -1,0 +1,1 @@
+"""The Correct tab: one widget per file."""

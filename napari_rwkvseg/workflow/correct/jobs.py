@@ -1,0 +1,347 @@
+"""The long work behind the Correct tab, as generators; torch is imported in their thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_rwkvseg.engine.card import Model
+from napari_rwkvseg.engine.objects import MaskOptions
+from napari_rwkvseg.engine.prediction import Prediction, PredictOptions
+from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
+from napari_rwkvseg.engine.torch_loading import load_optimisers, load_torch
+from napari_rwkvseg.errors import ModelNotFoundError
+from napari_rwkvseg.workflow.choices import Compute
+from napari_rwkvseg.workflow.correct.context import Suggest, Suggestion
+from napari_rwkvseg.workflow.correct.difference import Compared, compare
+from napari_rwkvseg.workflow.correct.material import Counted, EvidenceError, Material, count, find
+from napari_rwkvseg.workflow.correct.merging import merge, translated
+from napari_rwkvseg.workflow.correct.state import Report
+from napari_rwkvseg.workflow.jobs import Mask, Outcome, labels_of
+from napari_rwkvseg.workflow.shelf import ModelSource
+
+if TYPE_CHECKING:
+    from napari_rwkvseg.engine.tuner import FinetuneOptions
+    from napari_rwkvseg.store.library import Library, Version
+    from napari_rwkvseg.store.retraining import RetrainOptions
+
+Region = tuple[slice, ...]
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """Everything a retrain needs, taken when its button was clicked.
+
+    Attributes
+    ----------
+    materials : tuple of Material
+        Corrected images, as copies.
+    earlier : tuple of str
+        Ids of images that were accepted before and are closed by now.
+    load : callable
+        Returns the model to start from.
+    target : str
+        Name to keep the new model under.
+    class_names : tuple of str
+        What it shall tell apart.
+    library : ModelSource
+        Takes the new version.
+    compute : Compute
+        Device and threads.
+    tuning : callable
+        Returns how to learn.
+    """
+
+    materials: tuple[Material, ...]
+    earlier: tuple[str, ...]
+    load: Callable[[], Model]
+    target: str
+    class_names: tuple[str, ...]
+    library: ModelSource
+    compute: Compute
+    tuning: Callable[[], FinetuneOptions]
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """What a retrain returns: the report, and the ids of all images that took part."""
+
+    report: Report
+    images: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """What to predict with another model, and against what.
+
+    Attributes
+    ----------
+    uid : hashable
+        Of the mask layer.
+    material : Material
+        The mask as it was, as a copy.
+    region : tuple of slice
+        Which part of it, one slice per axis.
+    options : MaskOptions
+        How its labels are made.
+    plane : tuple of int
+        Which plane is in sight.
+    """
+
+    uid: Hashable
+    material: Material
+    region: Region
+    options: MaskOptions
+    plane: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Previewed:
+    """What another model finds.
+
+    Attributes
+    ----------
+    preview : Preview
+        What was asked.
+    outcome : Outcome
+        Its prediction and labels, numbered like the mask.
+    index, labels : tuple of ndarray, ndarray
+        Pixels of the mask that may be exchanged, and for what.
+    compared : Compared
+        Old against new.
+    """
+
+    preview: Preview
+    outcome: Outcome
+    index: tuple[NDArray[np.intp], ...]
+    labels: NDArray[Any]
+    compared: Compared
+
+
+@dataclass(frozen=True)
+class Place:
+    """A suggestion along the axes of the whole image."""
+
+    index: tuple[int, ...]
+    area: tuple[slice, slice]
+    score: float
+
+
+def prepare(work: Callable[[], None]) -> Job[None]:
+    """Load in a thread what napari needs for its first mask."""
+    yield Progress(0, 1, "Preparing")
+    work()
+
+
+def with_key(key: K, job: Job[T]) -> Job[tuple[K, T]]:
+    """Return a job that also says what it is about."""
+    value = yield from job
+    return key, value
+
+
+def alone(found: Previewed) -> NDArray[Any]:
+    """Return the labels of a prediction, without what people did to the mask, same shape."""
+    outcome, shape = found.outcome, found.preview.material.mask.shape
+    whole = np.zeros(shape, outcome.mask.labels.dtype)
+    region = outcome.prediction.region
+    whole[region] = outcome.mask.labels[region]
+    return whole
+
+
+def count_evidence(material: Material) -> Job[Counted]:
+    """Count levels and agreement; the arrays may be painted on meanwhile: counts follow."""
+    yield Progress(0, 1, "Counting")
+    return count(material)
+
+
+def learn(lesson: Lesson, token: CancelToken) -> Job[Learnt]:
+    """Keep the corrections, retrain on them, judge, keep the version.
+
+    Yields
+    ------
+    Progress
+        Metrics are those of the curves.
+
+    Raises
+    ------
+    RwkvSegError
+        With a sentence for the person at the screen.
+    """
+    yield Progress(0, 0, "Loading the model")
+    load_optimisers()
+    from napari_rwkvseg.store.retraining import keep, retrain_accepted  # imports torch
+
+    base = lesson.load()
+    model = _as_target(base, lesson)
+    options = _options(lesson)
+    images = yield from _keep_evidence(lesson, model, options, token)
+    token.raise_if_cancelled()
+    try:
+        retrained = yield from retrain_accepted(model, images, options, token)
+    except ValueError as error:  # says which corrections are missing
+        text = str(error)
+        raise EvidenceError(f"{text[0].upper()}{text[1:]}".rstrip(".") + ".") from error
+    token.raise_if_cancelled()
+    yield Progress(0, 0, "Keeping the version")
+    kept = keep(retrained, None, cast("Library", lesson.library))
+    report = Report(retrained.verdict, lesson.target, kept.sha256, base.sha256, base.card.name)
+    return Learnt(report, tuple(images))
+
+
+def _as_target(base: Model, lesson: Lesson) -> Model:
+    """Return the model to start from under the name that its successor will have."""
+    if lesson.target == base.card.name:
+        return base
+    names = ", ".join(lesson.class_names)
+    title = f"{names[:1].upper()}{names[1:]} (own model, from {base.card.name})"
+    card = replace(
+        base.card,
+        name=lesson.target,
+        title=title,
+        modality="As the corrected images",
+        objects=False,
+    )
+    return replace(base, card=card)
+
+
+def _options(lesson: Lesson) -> RetrainOptions:
+    from napari_rwkvseg.store.retraining import RetrainOptions
+
+    return RetrainOptions(
+        class_names=lesson.class_names,
+        tuning=lesson.tuning(),
+        device=lesson.compute.device,
+        threads=lesson.compute.threads or None,
+    )
+
+
+def _keep_evidence(
+    lesson: Lesson, model: Model, options: RetrainOptions, token: CancelToken
+) -> Job[list[str]]:
+    """Write the corrections of all images into the project; return the images' ids."""
+    from napari_rwkvseg.store.accepting import Corrected, accept
+
+    project = options.project(lesson.target)
+    images = list(lesson.earlier)
+    for material in lesson.materials:
+        found, image = find(material), material.image
+        corrected = Corrected(image, found.truth, found.levels)
+        image_id = yield from accept(project, model, corrected, material.class_names, token)
+        said = [n for n, index in enumerate(image.planes()) if found.levels[index].any()]
+        project.withdraw(image_id, keep=said)
+        images.append(image_id)
+    kept = set(project.images())
+    return [image for image in dict.fromkeys(images) if image in kept]
+
+
+def _versions(library: ModelSource, name: str) -> Sequence[Version]:
+    return library.versions(name) if name in library.names() else ()
+
+
+def preview(
+    previews: Sequence[Preview],
+    load: Callable[[], Model],
+    compute: Compute,
+    token: CancelToken,
+) -> Job[tuple[Previewed, ...]]:
+    """Predict anew and say what that would change; nothing is written.
+
+    Raises
+    ------
+    RwkvSegError
+        If the model cannot be read, or an image cannot.
+    """
+    yield Progress(0, 0, "Loading the model")
+    load_torch()
+    from napari_rwkvseg.engine.predict import predict  # imports torch
+
+    model = load()
+    options = PredictOptions(
+        tile=compute.tile,
+        overlap=min(64, compute.tile // 4),
+        device=compute.device,
+        threads=compute.threads or None,
+    )
+    done = []
+    for one in previews:
+        material = one.material
+        found = yield from predict(model, material.image, options, token, one.region)
+        yield Progress(1, 1, "Comparing the masks")
+        done.append(_previewed(one, found, token))
+    return tuple(done)
+
+
+def _previewed(one: Preview, found: Prediction, token: CancelToken) -> Previewed:
+    material = one.material
+    found = translated(found, material.class_names)
+    mask = labels_of(found, material.image, one.options, material.written, token)
+    token.raise_if_cancelled()
+    labels, index = merge(material, mask.labels, found.region)
+    outcome = Outcome(found, Mask(labels, one.options))
+    compared = compare(material, found, one.plane, one.options.threshold)
+    return Previewed(one, outcome, index, labels[index], compared)
+
+
+def load_version(library: ModelSource, name: str, sha256: str) -> Model:
+    """Load one version of a model, active or not.
+
+    Raises
+    ------
+    RwkvSegError
+        If it cannot be read, or is not there any more.
+    """
+    for version in library.versions(name):
+        if version.sha256 == sha256:
+            model = library.load(Path(version.path))
+            return replace(model, card=replace(model.card, name=name))
+    raise ModelNotFoundError(f"This version of {name} is not in the library any more.")
+
+
+def look_for(material: Material, suggest: Suggest, token: CancelToken) -> Job[Suggestion | None]:
+    """Ask where correcting would help most, in the part that was predicted."""
+    yield Progress(0, 1, "Looking for the next place")
+    prediction, image = material.prediction, material.image
+    levels = find(material).levels[prediction.region]
+    start = [part.start for part in prediction.region]
+    *lead, rows, columns = prediction.region
+
+    def plane(index: tuple[int, ...]) -> NDArray[Any]:
+        token.raise_if_cancelled()
+        where = tuple(i + part.start for i, part in zip(index, lead, strict=True))
+        return image.region(where, rows, columns)
+
+    found = suggest(prediction.probability, plane, levels)
+    if found is None:
+        return None
+    index = tuple(i + first for i, first in zip(found.index, start, strict=False))
+    area = tuple(
+        slice(part.start + first, part.stop + first)
+        for part, first in zip(found.area, start[-2:], strict=True)
+    )
+    return Place(index, (area[0], area[1]), found.score)
+
+
+def list_versions(library: ModelSource, name: str) -> Job[tuple[Version, ...]]:
+    """Read which versions there are; other programs may have added some."""
+    yield Progress(0, 1, "Reading the versions")
+    return tuple(reversed(_versions(library, name)))
+
+
+def activate(library: ModelSource, name: str, sha256: str) -> Job[Version]:
+    """Let a name stand for another version, bit for bit what it was.
+
+    Raises
+    ------
+    RwkvSegError
+        If there is no such version any more, or the disk refuses.
+    """
+    yield Progress(0, 1, "Changing the version")
+    version: Version = library.activate(name, sha256)
+    return version

@@ -1,0 +1,228 @@
+"""A retrain from the click to the mask that the new model makes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from napari_rwkvseg.engine.card import Model
+from napari_rwkvseg.engine.progress import CancelToken, Progress, TimeLeft
+from napari_rwkvseg.workflow.choices import Region, RunProgress, Tone
+from napari_rwkvseg.workflow.correct import jobs
+from napari_rwkvseg.workflow.correct.context import Context
+from napari_rwkvseg.workflow.correct.jobs import Learnt, Lesson, Preview, Previewed
+from napari_rwkvseg.workflow.correct.state import Curves
+from napari_rwkvseg.workflow.correct.subject import Subject
+from napari_rwkvseg.workflow.region import region_of
+from napari_rwkvseg.workflow.runner import JobResult
+from napari_rwkvseg.workflow.workflow import progress_text
+
+if TYPE_CHECKING:
+    from napari_rwkvseg.workflow.correct.state import Report
+
+NOTHING = "Nothing to learn from yet. Correct the mask, or accept what is right already."
+STOPPED = "Stopped. The model is as it was."
+
+
+class Retraining:
+    """Starts, follows and ends retrains.
+
+    Parameters
+    ----------
+    context : Context
+        `running`, `progress`, `curves` and `report` of its state are written here.
+    finished : callable
+        Called with the report once there is one.
+    compared : callable
+        Called with what the new model finds.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        finished: Callable[[Report], None],
+        compared: Callable[[tuple[Previewed, ...]], None],
+    ) -> None:
+        self._context = context
+        self._finished, self._compared = finished, compared
+        self._clock = TimeLeft()
+        self._phase = ""
+        self._earlier: dict[str, tuple[str, ...]] = {}  # target -> ids of images accepted before
+        self._taught: set[Hashable] = set()
+
+    # ------------------------------------------------------------------ learning
+    def start(self) -> None:
+        """Learn from all corrections; does nothing while a retrain is under way."""
+        context = self._context
+        if context.state.running:
+            return
+        if sentence := self._obstacle():
+            context.say(sentence, Tone.ERROR)
+            return
+        lesson, token = self._lesson(), CancelToken()
+        self._taught |= {subject.uid for subject in self._teaching()}
+        taken = len(context.subjects.closed)
+        context.state.curves = Curves()
+        context.state.report = context.state.difference = None
+        self._begin("Preparing")
+        context.runners.learn.start(
+            jobs.learn(lesson, token), token, self._progressed, partial(self._learnt, taken)
+        )
+
+    def cancel(self) -> None:
+        """Stop; models and layers stay as they are."""
+        if self._context.state.running:
+            self._context.runners.learn.cancel()
+            learning = self._context.state.report is None
+            self._end()
+            self._context.say(STOPPED if learning else "Stopped. The mask is as it was.")
+
+    def _obstacle(self) -> str:
+        workflow = self._context.workflow
+        if workflow.state.card is None:
+            return workflow.obstacle() or "There is no model to start from."
+        if not (self._teaching() or self._context.subjects.closed):
+            return NOTHING
+        return ""
+
+    def _teaching(self) -> tuple[Subject, ...]:
+        """Return the masks to learn from; those that taught before may have to be withdrawn."""
+        counting = self._context.subjects.counting()
+        return tuple(one for one in counting if one.has_evidence or one.uid in self._taught)
+
+    def _lesson(self) -> Lesson:
+        context, state = self._context, self._context.state
+        workflow = context.workflow
+        card = workflow.state.card
+        open_ones = [subject.material() for subject in self._teaching()]
+        materials = [one.copied() for one in open_ones if one is not None]
+        materials += context.subjects.closed
+        names = state.class_names or materials[0].class_names
+        return Lesson(
+            materials=tuple(materials),
+            earlier=self._earlier.get(state.target, ()),
+            load=partial(workflow.library.load, card.name if card else ""),
+            target=state.target,
+            class_names=names,
+            library=workflow.library,
+            compute=workflow.compute(),
+            tuning=context.tuning,
+        )
+
+    def _progressed(self, event: Progress) -> None:
+        state = self._context.state
+        if event.message != self._phase:  # each phase has steps of its own
+            self._phase, self._clock = event.message, TimeLeft()
+        if event.metrics:
+            metrics = dict(event.metrics)
+            state.curves = state.curves.extended(event.done, event.total, metrics)
+        text = progress_text(event, self._clock.seconds(event.fraction))
+        if event.metrics:
+            text = text.replace("Retraining", f"Step {event.done} of {event.total}", 1)
+        state.progress = RunProgress(event.fraction if event.total else -1.0, text)
+
+    def _learnt(self, taken: int, result: JobResult) -> None:
+        if result.value is None:
+            self._end()
+            self._context.say(result.error or STOPPED, Tone.ERROR if result.error else Tone.HINT)
+            return
+        learnt: Learnt = result.value
+        del self._context.subjects.closed[:taken]
+        self._earlier[learnt.report.name] = learnt.images
+        self._end()
+        self._context.state.report = learnt.report
+        self._finished(learnt.report)
+
+    # ---------------------------------------------------------------- predicting
+    def predict(
+        self,
+        load: Callable[[], Model],
+        done: Callable[[tuple[Previewed, ...]], None],
+        whole: bool = True,
+    ) -> None:
+        """Predict with another model what was corrected.
+
+        Parameters
+        ----------
+        load : callable
+            Returns that model, in the job.
+        done : callable
+            Called with what it finds.
+        whole : bool
+            Whether all that was predicted before, of all images that teach; otherwise only the
+            plane in sight.
+        """
+        context = self._context
+        current = context.subjects.current
+        subjects = list(context.subjects.counting()) if whole else []
+        if current is not None and current not in subjects:
+            subjects.append(current)
+        subjects.sort(key=lambda one: one is not current)  # the one in sight first
+        previews = [self._preview(one, whole) for one in subjects if one.material() is not None]
+        if not previews:
+            return
+        token, compute = CancelToken(), context.workflow.compute()
+        self._begin("Predicting")
+        context.runners.learn.start(
+            jobs.preview(previews, load, compute, token),
+            token,
+            self._progressed,
+            partial(self._predicted, done),
+        )
+
+    def _preview(self, subject: Subject, whole: bool) -> Preview:
+        material = subject.material()
+        if material is None:
+            raise LookupError("the mask is gone")  # its caller has asked
+        plane = self.plane(subject)
+        height, width = material.image.plane_shape
+        here = (*(slice(i, i + 1) for i in plane), slice(0, height), slice(0, width))
+        everything = tuple(slice(0, side) for side in material.mask.shape)
+        region = subject.run.outcome.prediction.region if whole else here
+        if whole and subject.blank:
+            region = everything
+        return Preview(subject.uid, material.copied(), region, subject.run.options, plane)
+
+    def plane(self, subject: Subject) -> tuple[int, ...]:
+        """Return which plane of a mask is in sight; the first if its image is gone."""
+        image = subject.run.image
+        viewer = self._context.workflow.viewer
+        layer = next((one for one in viewer.layers if one.unique_id == subject.run.uid), None)
+        where = None if layer is None else region_of(Region.SLICE, layer, image, viewer)
+        return tuple(part.start for part in (where or ())[:-2]) or (0,) * len(image.lead_shape)
+
+    def _predicted(self, done: Callable[[tuple[Previewed, ...]], None], result: JobResult) -> None:
+        self._end()
+        if result.error:
+            self._context.say(result.error, Tone.ERROR)
+        elif result.value is not None:
+            self._compared(result.value)
+            done(result.value)
+
+    def _begin(self, text: str) -> None:
+        self._phase, self._clock = "", TimeLeft()
+        self._context.state.progress = RunProgress(text=text)
+        self._context.state.running = True
+
+    def _end(self) -> None:
+        self._context.state.running = False
+
+
+def target_name(card_name: str, card_classes: tuple[str, ...], class_names: tuple[str, ...]) -> str:
+    """Return under which name a retrained model is kept.
+
+    Parameters
+    ----------
+    card_name, card_classes
+        Of the model that is started from.
+    class_names : tuple of str
+        What the new one shall tell apart. One that no longer finds what the old one does is
+        another model: it gets the name of its first own class.
+    """
+    if set(card_classes) <= set(class_names):
+        return card_name
+    own = next((name for name in class_names if name not in card_classes), class_names[0])
+    slug = re.sub(r"[^a-z0-9]+", "-", own.lower()).strip("-")[:56]
+    return slug or "own-model"

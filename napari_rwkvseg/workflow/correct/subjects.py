@@ -1,0 +1,159 @@
+"""Which masks can be corrected, and which one is: layers come, go and are clicked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Any
+
+from psygnal import Signal
+
+from napari_rwkvseg.adapters.from_layers import LayerLike
+from napari_rwkvseg.workflow.correct.effort import Stopwatch
+from napari_rwkvseg.workflow.correct.material import Material
+from napari_rwkvseg.workflow.correct.subject import Subject
+from napari_rwkvseg.workflow.masks import find_layer
+from napari_rwkvseg.workflow.results import Run
+from napari_rwkvseg.workflow.workflow import Workflow
+
+
+class Subjects:
+    """All masks that the Segment tab made, and the one that is corrected.
+
+    That is the one that was clicked in the layer list, else the newest of the chosen image.
+
+    Parameters
+    ----------
+    workflow : Workflow
+        Makes the masks.
+    clock : callable
+        Monotonic seconds, for the stopwatches.
+
+    Attributes
+    ----------
+    changed : Signal
+        Another mask is corrected, or something about it changed.
+    edited : Signal
+        Somebody painted on the one that is corrected, or undid.
+    closed : list of Material
+        Of masks and images that were removed after something of them was accepted.
+    """
+
+    changed = Signal()
+    edited = Signal()
+
+    def __init__(self, workflow: Workflow, clock: Callable[[], float] = time.monotonic) -> None:
+        self._workflow = workflow
+        self._clock = clock
+        self._subjects: dict[Hashable, Subject] = {}
+        self._chosen: Hashable | None = None
+        self._latest: dict[Hashable, Hashable] = {}  # image -> its mask that counts
+        self._expecting_blank = False
+        self.closed: list[Material] = []
+        self.spent: list[float] = []  # seconds on masks that were removed
+        workflow.results.placed.connect(self._placed)
+        workflow.state.events.image.connect(self._image_chosen)
+        layers = workflow.viewer.layers
+        layers.events.removed.connect(self._removed)
+        layers.selection.events.active.connect(self._active_changed)
+
+    @property
+    def current(self) -> Subject | None:
+        """The mask that is corrected, while its layer exists."""
+        subject = None if self._chosen is None else self._subjects.get(self._chosen)
+        return subject if subject is not None and subject.layer is not None else None
+
+    @property
+    def image_layer(self) -> LayerLike | None:
+        """The image under the mask that is corrected."""
+        subject = self.current
+        return None if subject is None else find_layer(self._workflow.viewer, subject.run.uid)
+
+    def counting(self) -> tuple[Subject, ...]:
+        """Return the masks that count, one per image: of several the last one with evidence."""
+        found = []
+        for image, latest in self._latest.items():
+            masks = [one for one in self._subjects.values() if one.run.uid == image]
+            masks.sort(key=lambda one: (one.has_evidence, one.uid == latest))
+            found += masks[-1:]
+        return tuple(found)
+
+    def find(self, uid: Hashable) -> Subject | None:
+        """Return a mask by the identity of its layer."""
+        return self._subjects.get(uid)
+
+    def expect_blank(self) -> None:
+        """Take the next mask that is placed for one that begins empty."""
+        self._expecting_blank = True
+
+    def _placed(self, run: Run) -> None:
+        layer = run.link.layer
+        if layer is None:
+            return
+        uid = layer.unique_id
+        card_names = run.outcome.prediction.card.class_names
+        subject = self._subjects.get(uid)
+        if subject is None:
+            subject = Subject(run, run.link, uid, Stopwatch(self._clock), self._expecting_blank)
+            subject.class_names = card_names
+            self._subjects[uid] = subject
+            run.link.edited.connect(partial(self._edited, uid))
+        elif not self._expecting_blank:
+            subject.blank = False
+        self._expecting_blank = False
+        subject.run = run
+        subject.class_names = run.class_names = subject.names_with(card_names)
+        self._latest[run.uid] = uid
+        self._choose(uid)
+
+    def _choose(self, uid: Hashable) -> None:
+        self._chosen = uid
+        subject = self._subjects[uid]
+        self._latest[subject.run.uid] = uid
+        subject.stopwatch.resume()
+        self.changed.emit()
+
+    def _edited(self, uid: Hashable) -> None:
+        if uid == self._chosen:
+            self._subjects[uid].stopwatch.touch()
+            self.edited.emit()
+
+    def _image_chosen(self, image: LayerLike | None) -> None:
+        current = self.current
+        if image is None or (current is not None and current.run.uid == image.unique_id):
+            return
+        uid = self._latest.get(image.unique_id)
+        if uid is not None and uid in self._subjects:
+            self._choose(uid)
+        else:
+            self._chosen = None
+            self.changed.emit()
+
+    def _active_changed(self, event: object = None) -> None:
+        uid = getattr(self._workflow.viewer.layers.selection.active, "unique_id", None)
+        if uid in self._subjects and uid != self._chosen:
+            self._choose(uid)
+
+    def _removed(self, event: Any) -> None:
+        """Keep what was accepted of a mask that goes, or whose image goes."""
+        gone = getattr(event.value, "unique_id", None)
+        for subject in list(self._subjects.values()):
+            if gone in (subject.uid, subject.run.uid):
+                self._close(subject, event.value if gone == subject.uid else subject.layer)
+
+    def _close(self, subject: Subject, layer: Any) -> None:
+        del self._subjects[subject.uid]
+        if self._latest.get(subject.run.uid) == subject.uid:
+            del self._latest[subject.run.uid]
+            if subject.spent is not None:
+                self.spent.append(subject.spent)
+            written = subject.link.written()
+            fits = layer is not None and written is not None
+            if subject.reviewed and fits and written is not None:
+                mask = subject.link.geometry.strip(layer.data)
+                if mask.shape == written.shape:
+                    self.closed.append(subject.material_of(mask, written).copied())
+        if self._chosen == subject.uid:
+            self._chosen = None
+        self.changed.emit()

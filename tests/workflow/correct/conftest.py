@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.correct.bench import CorrectBench
+
+
+@pytest.fixture(autouse=True)
+def _own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAPARI_RWKVSEG_DATA", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def it(tmp_path: Path) -> CorrectBench:
+    return CorrectBench(tmp_path)
