@@ -14,7 +14,8 @@ __all__ = ["PATHS", "ScanPlan", "bi_wkv", "line_plan", "use_path"]
 
 Operator = Callable[[Tensor, Tensor, Tensor, Tensor, ScanPlan], Tensor]
 
-PATHS: dict[str, Operator] = {"slab": slab.bi_wkv, "reference": reference.bi_wkv}
+from napari_rwkvseg.wkv import triton_scan
+PATHS: dict[str, Operator] = {"slab": slab.bi_wkv, "reference": reference.bi_wkv, "triton": triton_scan.bi_wkv}
 _chosen = "slab"
 
 

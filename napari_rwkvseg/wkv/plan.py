@@ -101,6 +101,7 @@ class ScanPlan:
         self._rows: dict[int, tuple[Tensor, Tensor]] = {}
         self._joins: dict[int, Tensor] = {}
         self._alone: dict[int, ScanPlan] = {}
+        self._by_head: tuple[Tensor, Tensor] | None = None
         self._orders = orders
         self.run = 0
 
@@ -111,6 +112,24 @@ class ScanPlan:
         if head not in self._alone:
             self._alone[head] = ScanPlan([self._orders[head]], self.steps.device, self.length)
         return self._alone[head]
+
+    def by_head(self) -> tuple[Tensor, Tensor]:
+        """Return what a kernel needs that works on one head, in half the bytes of `steps`.
+
+        Returns
+        -------
+        order : Tensor, shape (h, M, L), int32
+            The token read at each step; T where a chunk is padded.
+        follows : Tensor, shape (h, M), int8
+            1 where a chunk continues the sequence of the chunk before it.
+        """
+        if self._by_head is None:
+            order = self.steps.permute(2, 1, 0).to(torch.int32).contiguous()  # (h, M, L)
+            owner = self.sequence.T.contiguous()  # (h, M)
+            follows = torch.zeros_like(owner, dtype=torch.int8)
+            follows[:, 1:] = (owner[:, 1:] == owner[:, :-1]) & (owner[:, 1:] >= 0)
+            self._by_head = order, follows
+        return self._by_head
 
     def rows(self, batch: int) -> tuple[Tensor, Tensor]:
         """Return flat row numbers that gather a batch onto the slab and back.
