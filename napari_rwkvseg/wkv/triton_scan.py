@@ -10,16 +10,26 @@ Nothing is added up in an order that changes: results are the same bits every ti
 
 from __future__ import annotations
 
+import logging
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from subprocess import SubprocessError
 from typing import Any
 
+import numpy as np
 import torch
 import triton
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from triton.errors import TritonError
 
+from napari_rwkvseg.wkv import slab
 from napari_rwkvseg.wkv.plan import ScanPlan
-from napari_rwkvseg.wkv.triton_kernels import carry, differentiate, mix, sum_pulls, sum_weights
+from napari_rwkvseg.wkv.triton_backward import differentiate, sum_pulls
+from napari_rwkvseg.wkv.triton_forward import carry, mix, sum_weights
+
+logger = logging.getLogger(__name__)
 
 # Numbers of a tile at each of its four steps: two warps read them 16 bytes at a time.
 TILE = 512
@@ -64,8 +74,47 @@ class Blocks:
         return self.rows // self.quads
 
 
+def works_on(device: torch.device) -> bool:
+    """Return whether a tiny scan and its gradients come out as those of the slab scan.
+
+    Compilers, drivers and cards differ more than can be foreseen: what fails here would fail an
+    image later, and the slab scan is there instead.
+    """
+    try:
+        ours = _trial(bi_wkv, device)
+    except (OSError, RuntimeError, SubprocessError, TritonError) as error:
+        logger.info("Triton does not work on %s, PyTorch takes over: %s", device, error)
+        return False
+    theirs = _trial(slab.bi_wkv, device)
+    return all(
+        torch.allclose(*pair, rtol=1e-3, atol=1e-4) for pair in zip(ours, theirs, strict=True)
+    )
+
+
+def _trial(operator: Callable[..., Tensor], device: torch.device) -> tuple[Tensor, ...]:
+    """Return y and all gradients of a scan in two orders, several chunks long."""
+    order = np.arange(23)
+    plan = ScanPlan([(order,), (order[:12], order[:11:-1])], device, length=4)
+    numbers = torch.arange(2 * 23 * 4, device=device).view(2, 1, 23, 4).sin()
+    leaves = torch.full((4,), 0.2, device=device), torch.zeros(4, device=device), *numbers
+    leaves = tuple(leaf.requires_grad_() for leaf in leaves)
+    result = operator(*leaves, plan)
+    return result.detach(), *torch.autograd.grad(result, leaves, numbers[0].cos())
+
+
 def bi_wkv(decay: Tensor, bonus: Tensor, key: Tensor, value: Tensor, plan: ScanPlan) -> Tensor:
-    """Mix tokens along the plan's orders; see `napari_rwkvseg.wkv.bi_wkv`."""
+    """Mix tokens along the plan's orders; see `napari_rwkvseg.wkv.bi_wkv`.
+
+    Raises
+    ------
+    ValueError
+        If the tensors do not lie on a GPU, unless Triton interprets.
+    """
+    if not key.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
+        raise ValueError(
+            f"the Triton path runs on a GPU, key lies on {key.device}. Move the tensors to "
+            "cuda, or set TRITON_INTERPRET=1 before the first scan."
+        )
     inputs = decay, bonus, key, value
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
         result: Tensor = _TritonScan.apply(*inputs, plan)  # type: ignore[no-untyped-call]
@@ -113,7 +162,7 @@ class _Call:
         return self.half, self.tokens, self.chunks, self.heads, self.width
 
     def programs(self, tiles: int) -> tuple[int]:
-        """Return the grid of a launch: images, tiles, heads and blocks of channels in one number."""
+        """Return the grid of a launch: images, tiles, heads, blocks of channels."""
         blocks = triton.cdiv(self.width, self.blocks.width)
         return (self.images * tiles * self.heads * blocks,)
 
@@ -158,7 +207,7 @@ def _mix(
     top = states = call.states(key)
     result = key.new_empty(key.shape)
     total = states.new_empty(key.shape if keep else (0,))
-    with torch.cuda.device_of(key):
+    with torch.cuda.device(key.device if key.is_cuda else -1):
         if call.carried:
             tops = states.new_empty((call.images, call.tiles, call.channels))
             sum_weights[call.programs(call.tiles)](
@@ -196,7 +245,7 @@ def _differentiate(
     pulls = call.states(key)
     by_key, by_value = key.new_empty(key.shape), value.new_empty(key.shape)
     by_channel = total.new_empty((call.images, call.tiles, 2, call.channels))
-    with torch.cuda.device_of(key):
+    with torch.cuda.device(key.device if key.is_cuda else -1):
         if call.carried:
             sum_pulls[call.programs(call.tiles)](
                 *(gradient, result, total, call.order, rate, fade, pulls),
