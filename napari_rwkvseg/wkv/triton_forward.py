@@ -140,7 +140,7 @@ def carry(
         weighted = load_rows(column, channels, chunk, mask, 0.0)
         weight = load_rows(column + half, channels, chunk, mask, 0.0)
         if OF_TILE:
-            own = load_rows(column_tops, channels, before // OF_TILE, mask, 0.0)
+            own = load_rows(column_tops, channels, before // OF_TILE, mask, LOWEST)
             scale = tl.exp(tl.maximum(own - largest[None, :], SMALLEST_LOG_WEIGHT))
             weighted *= scale
             weight *= scale

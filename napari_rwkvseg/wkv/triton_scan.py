@@ -31,7 +31,7 @@ from napari_rwkvseg.wkv.triton_forward import carry, mix, sum_weights
 
 logger = logging.getLogger(__name__)
 
-# Numbers of a tile at each of its four steps: two warps read them 16 bytes at a time.
+# Numbers of a tile at each of its four steps: enough for four warps with 16 bytes per thread.
 TILE = 512
 # Channels of a tile: wider ones would hold too few chunks.
 WIDEST = 32
