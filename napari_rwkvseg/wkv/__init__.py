@@ -115,6 +115,7 @@ def use_path(name: str) -> Iterator[None]:
     global _forced
     if name not in PATHS:
         raise ValueError(f"unknown path {name!r}, choose one of {', '.join(PATHS)}")
+    # What was forced before comes back: blocks may lie inside each other.
     before, _forced = _forced, name
     try:
         yield

@@ -89,12 +89,14 @@ class ScanPlan:
         self.halvings = (self.length & -self.length).bit_length() - 1
         self.ways = _ways(self.length, self.halvings, self.span).to(device)
 
+        # Heads with fewer chunks are padded with chunks that belong to no sequence.
         steps = np.full((self.chunks, self.length, self.heads), self.tokens, np.int64)
         sequence = np.full((self.chunks, self.heads), -1, np.int64)
         for head, (layout, owner) in enumerate(layouts):
             steps[: len(layout), :, head] = layout
             sequence[: len(owner), head] = owner
         steps = steps.transpose(1, 0, 2)  # (L, M, h)
+        # Built once per grid and kept: published code builds its lists again at every call.
         self.steps = torch.from_numpy(np.ascontiguousarray(steps)).to(device)
         self.sequence = torch.from_numpy(sequence).to(device)
         self.place = torch.from_numpy(_places(steps, self.tokens)).to(device)
@@ -154,6 +156,7 @@ class ScanPlan:
         half = torch.arange(2, device=device)[:, None, None, None, None] * batch * self.tokens
         token = self.steps[:, None] + image[:, None, None] * self.tokens + half  # (2, L, B, M, h)
         onto = token * self.heads + head
+        # Padding of either half reads the one zero row behind all others.
         onto[:, (self.steps == self.tokens)[:, None].expand(token.shape[1:])] = (
             2 * batch * self.tokens * self.heads
         )

@@ -120,6 +120,7 @@ def differentiate(
         largest = tl.load(top + image * channels + channel, mask=known, other=0.0)
     else:  # weights are compared within a chunk only: the largest key of the tile will do
         largest = largest_of(k)
+    # Relative to the same keys as in `mix`, or the denominators kept there would not fit.
     v, e = weigh(k, v, largest)
     column = gradient + image * tokens * gradient_stride + channel
     g = load_quad(column, gradient_stride, t, tokens, known, 0.0)
@@ -145,6 +146,7 @@ def differentiate(
     # what is left of both there is, but for a factor -f, the derivative of f^(n - 1) by w'.
     met = plus(times(v_left, p_right), times(v_right, p_left))
     met = plus(met, plus(times(e_left, q_right), times(e_right, q_left)))
+    # A place for each tile, not atomic sums: these would come in another order every time.
     at = by_channel + (image * tiles + tile) * 2 * channels + channel
     tl.store(at, sum_of(only_where(t, tokens, met, 0.0)), mask=known)
     tl.store(at + channels, sum_of(plus(times(v, p), times(e, q))), mask=known)
@@ -153,6 +155,7 @@ def differentiate(
     u = (u, u, u, u)
     p = plus(plus(p_left, p_right), times(u, p))
     q = plus(plus(q_left, q_right), times(u, q))
+    # A value acts through E v, which p pulls; a key through both E v and E, which p and q pull.
     store_quad(by_value + column, channels, t, tokens, known, times(e, p))
     g = plus(times(v, p), times(e, q))
     store_quad(by_key + column, channels, t, tokens, known, g)

@@ -77,6 +77,8 @@ def sum_weights(
     k = load_quad(column, key_stride, t, tokens, known, LOWEST)  # (ROWS, WIDTH) each, as below
     column = value + image * tokens * value_stride + channel
     v = load_quad(column, value_stride, t, tokens, known, 0.0)
+    # The largest key of all is known after this pass only; reading all keys before it would cost a
+    # fifth of the whole. Sums are brought to one scale when they are carried.
     largest = largest_of(k)  # (WIDTH,)
     tl.store(tops + (image * tiles + tile) * channels + channel, largest, mask=known)
     v, e = weigh(k, v, largest)
@@ -113,6 +115,7 @@ def carry(
     """
     image, side, head, channel, known = locate(2, heads, width, WIDTH)
     channels = heads * width
+    # Few programs go through many chunks, but states are only 1/16 of a grid.
     turns = tl.arange(0, CHUNKS)
     largest = tl.full((WIDTH,), LOWEST, tl.float32)
     if OF_TILE:
@@ -144,6 +147,7 @@ def carry(
             scale = tl.exp(tl.maximum(own - largest[None, :], SMALLEST_LOG_WEIGHT))
             weighted *= scale
             weight *= scale
+        # All chunks but the last of a sequence are full, and nothing is carried on from the last.
         faded = tl.where(mask, -rate * LENGTH, -float("inf"))
         faded, weighted, weight = tl.associative_scan((faded, weighted, weight), 0, join_chunks)
         weighted += tl.exp(faded) * weighted_state
@@ -151,6 +155,7 @@ def carry(
         mask = (turn < chunks)[:, None] & known[None, :]
         store_rows(column, channels, chunk, mask, weighted)
         store_rows(column + half, channels, chunk, mask, weight)
+        # One row of a tensor can only be got at by a sum.
         last = (turns == CHUNKS - 1)[:, None]
         weighted_state = tl.sum(tl.where(last, weighted, 0.0), axis=0)[None, :]
         weight_state = tl.sum(tl.where(last, weight, 0.0), axis=0)[None, :]
@@ -208,6 +213,7 @@ def mix(
     v_right, e_right = walk(at, half, channels, chunk, last, f, v, e, True, CARRIED)
     u = tl.load(own + channel, mask=known, other=0.0)[None, :]
     u = (u, u, u, u)
+    # Three parts that are all positive for E: no denominator comes from a difference.
     v = plus(plus(v_left, v_right), times(u, v))
     e = plus(plus(e_left, e_right), times(u, e))
     column = image * tokens * channels + channel

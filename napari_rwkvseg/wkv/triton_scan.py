@@ -85,6 +85,7 @@ def works_on(device: torch.device) -> bool:
     except (OSError, RuntimeError, SubprocessError, TritonError) as error:
         logger.info("Triton does not work on %s, PyTorch takes over: %s", device, error)
         return False
+    # Far looser than rounding: this is to find what is wrong, not what is imprecise.
     theirs = _trial(slab.bi_wkv, device)
     return all(
         torch.allclose(*pair, rtol=1e-3, atol=1e-4) for pair in zip(ours, theirs, strict=True)
@@ -132,6 +133,7 @@ class _TritonScan(torch.autograd.Function):
         """Return y, shape (B, T, C)."""
         call = _Call(plan, key)
         kept = _mix(call, decay, bonus, key, value, keep=True)
+        # No slab: k and v exist anyway, and the rest is y, its denominators and 1/16 grid of states.
         ctx.call = call
         ctx.save_for_backward(decay, bonus, key, value, *kept)
         return kept[0]
@@ -204,7 +206,7 @@ def _mix(
     """Return y, its denominators if they are to be kept, the largest keys, the chunks' states."""
     (key, key_stride), (value, value_stride) = _strided(key), _strided(value)
     rate, fade, own = _factors(decay, bonus)
-    top = states = call.states(key)
+    top = states = call.states(key)  # nobody reads either if nothing is carried
     result = key.new_empty(key.shape)
     total = states.new_empty(key.shape if keep else (0,))
     with torch.cuda.device(key.device if key.is_cuda else -1):
@@ -281,6 +283,7 @@ def _factors(decay: Tensor, bonus: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _strided(grid: Tensor) -> tuple[Tensor, int]:
     """Return a grid (B, T, C) whose tokens lie equally far apart, and how far; copy if need be."""
+    # Halves of one matrix product lie like this: copying them would cost two grids each.
     images, tokens, channels = grid.shape
     step = grid.stride(1)
     if grid.stride(2) == 1 and (images == 1 or grid.stride(0) == tokens * step):

@@ -30,7 +30,7 @@ def locate(
     program = tl.program_id(0)
     block = program % blocks
     head = program // blocks % heads
-    tile = program // (blocks * heads) % tiles
+    tile = program // (blocks * heads) % tiles  # one axis of programs: the others end at 65535
     # Beyond 2^31 numbers positions need 64 bits; each is a product of one of these two.
     image = (program // (blocks * heads * tiles)).to(tl.int64)
     inner = block * WIDTH + tl.arange(0, WIDTH)
@@ -57,6 +57,7 @@ def read_order(
     inside = chunk < chunks
     start = order + (head * chunks + chunk) * LENGTH
     step = quad * 4
+    # 4 bytes per token and head: little beside the keys and values that are found with them.
     t0 = tl.load(start + step, mask=inside & (step < LENGTH), other=tokens)
     t1 = tl.load(start + step + 1, mask=inside & (step + 1 < LENGTH), other=tokens)
     t2 = tl.load(start + step + 2, mask=inside & (step + 2 < LENGTH), other=tokens)
@@ -100,6 +101,7 @@ def load_quad(
 ) -> tl.tuple:
     """Load what four tokens hold; `other` where there is none."""
     t0, t1, t2, t3 = token
+    # None waits for another: four rows of all channels are under way at once.
     x0 = load_rows(column, stride, t0, exists(t0, tokens, known), other)
     x1 = load_rows(column, stride, t1, exists(t1, tokens, known), other)
     x2 = load_rows(column, stride, t2, exists(t2, tokens, known), other)
@@ -164,6 +166,7 @@ def over(x: tl.tuple, z: tl.tuple) -> tl.tuple:
 @triton.jit
 def sum_of(x: tl.tuple) -> tl.tensor:
     """Sum over all steps of a tile, (WIDTH,)."""
+    # Within a thread first: only a quarter is left for threads to tell each other.
     return tl.sum((x[0] + x[1]) + (x[2] + x[3]), axis=0)
 
 
@@ -242,7 +245,9 @@ def store_sums(
     """Store what chunks add to states after them at the next chunk, and the other way round."""
     f0, f1, f2, f3 = fade
     x0, x1, x2, x3 = x
+    # Within a quad f is multiplied up three times; over the rest of the chunk `reach` knows better.
     shape: tl.constexpr = (x0.shape[0] // QUADS, QUADS, x0.shape[1])
+    # A state fades as it passes a step: the last one to add is not faded on its way out.
     after = (((x0 * f1 + x1) * f2 + x2) * f3 + x3) * to_end
     before = (((x3 * f2 + x2) * f1 + x1) * f0 + x0) * to_start
     after = tl.sum(tl.reshape(after, shape), axis=1)  # (chunks of a tile, WIDTH)
@@ -278,11 +283,14 @@ def walk(
     if CARRIED:
         x_in = load_rows(column, stride, chunk, border, 0.0)
         z_in = load_rows(column + half, stride, chunk, border, 0.0)
+    # What each row hands on by itself, and from its border if it has one ...
     x_out = (((x_in * f0 + x0) * f1 + x1) * f2 + x2) * f3 + x3
     z_out = (((z_in * f0 + z0) * f1 + z1) * f2 + z2) * f3 + z3
     inner = tl.where(border, 0.0, f0 * f1 * f2 * f3)
     _, x_out, z_out = tl.associative_scan((inner, x_out, z_out), 0, join_rows, BACKWARDS)
 
+    # ... and, after the scan, in all. A row is entered with what the row before hands on: taking
+    # its own part off its own sum instead would cancel where that part is nearly everything.
     rows: tl.constexpr = x0.shape[0]
     row = tl.arange(0, rows)
     row = tl.minimum(row + 1, rows - 1) if BACKWARDS else tl.maximum(row - 1, 0)
