@@ -133,7 +133,7 @@ class _TritonScan(torch.autograd.Function):
         """Return y, shape (B, T, C)."""
         call = _Call(plan, key)
         kept = _mix(call, decay, bonus, key, value, keep=True)
-        # No slab: k and v exist anyway, and the rest is y, its denominators and 1/16 grid of states.
+        # No slab: k and v exist anyway, the rest is y, its denominators, and 1/16 grid of states.
         ctx.call = call
         ctx.save_for_backward(decay, bonus, key, value, *kept)
         return kept[0]
