@@ -1,11 +1,14 @@
 """Bi-WKV against a memory copy, a linear layer and softmax attention.
 
     python -m benchmarks.operator [--json FILE] [--tokens 4096 16384 65536] [--rounds 7]
+    python -m benchmarks.operator --device cuda [--dtype bfloat16] [--numbers 16777216]
 
 `forward` is the whole operator on a grid in row-major order: keys and values are gathered into four
 scan orders, one per head, mixed, and scattered back. `copy` writes one such grid to memory that is
 new to the process, as the result of an operator is; `copy to used memory` writes to memory that it
 owns already, and shows what the clearing of new pages costs. All start with cold caches.
+
+On a GPU the rows are those of `benchmarks.operator_gpu`.
 """
 
 from __future__ import annotations
@@ -21,20 +24,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks import operator_gpu
+from benchmarks.gpu import Card
 from benchmarks.timing import Call, Race, report
 from napari_rwkvseg.scan.orders import scan_order
 from napari_rwkvseg.wkv import ScanPlan, bi_wkv
 
 ORDERS = ("row", "column", "hilbert", "diagonal")
 CHANNELS = 64
+TOKENS = (4096, 16384, 65536)
 ATTENTION_TOKENS = 16384
 """Softmax attention is timed up to here: its cost grows with the square."""
 
 
-def four_orders(tokens: int) -> ScanPlan:
+def four_orders(tokens: int, device: torch.device | None = None) -> ScanPlan:
     """Return the plan of four heads with an order each, on a grid as square as can be."""
     height = next(side for side in range(math.isqrt(tokens), 0, -1) if tokens % side == 0)
-    return ScanPlan([(scan_order(kind, height, tokens // height),) for kind in ORDERS])
+    orders = [(scan_order(kind, height, tokens // height),) for kind in ORDERS]
+    return ScanPlan(orders, device)
 
 
 def copy_to_new_memory(grid: Tensor) -> Tensor:
@@ -95,14 +102,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", metavar="FILE", help='write the figures here; "-": print them')
-    parser.add_argument("--tokens", type=int, nargs="+", default=[4096, 16384, 65536])
+    parser.add_argument("--tokens", type=int, nargs="+", help="default: 4096, 16384, 65536, 2**20")
     parser.add_argument("--channels", type=int, default=CHANNELS)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--device", type=torch.device, default="cpu")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32")
+    parser.add_argument("--numbers", type=int, default=1 << 24, help="keys in a batch, on a GPU")
     chosen = parser.parse_args(arguments)
-    torch.set_num_threads(1)
     torch.manual_seed(0)
-    rows = (measure(tokens, chosen.channels, chosen.rounds) for tokens in chosen.tokens)
-    report(rows, chosen.rounds, chosen.json)
+    if chosen.device.type == "cpu":
+        torch.set_num_threads(1)
+        tokens = chosen.tokens or TOKENS
+        rows = (measure(count, chosen.channels, chosen.rounds) for count in tokens)
+        report(rows, chosen.rounds, chosen.json)
+        return
+    card = Card(chosen.device, chosen.rounds)
+    shapes = [
+        (max(1, chosen.numbers // (count * chosen.channels)), count, chosen.channels)
+        for count in chosen.tokens or [*TOKENS, 1 << 20]
+    ]
+    dtype = getattr(torch, chosen.dtype)
+    rows = operator_gpu.measure(card, shapes, dtype, four_orders)
+    report(rows, chosen.rounds, chosen.json, clock=f"events on {card.name()}, median")
 
 
 if __name__ == "__main__":

@@ -111,7 +111,10 @@ def _status_kilobytes(status: Path, field: str) -> int:
     return int(line.split()[1])
 
 
-def conditions(rounds: int) -> dict[str, Any]:
+CPU_CLOCK = "process CPU time, median; ratios: median of the ratios of each round"
+
+
+def conditions(rounds: int, clock: str = CPU_CLOCK) -> dict[str, Any]:
     """Return what the figures depend on, to be kept beside them."""
     return {
         "torch": torch.__version__,
@@ -119,12 +122,16 @@ def conditions(rounds: int) -> dict[str, Any]:
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
         "rounds": rounds,
-        "clock": "process CPU time, median; ratios: median of the ratios of each round",
+        "clock": clock,
     }
 
 
 def report(
-    rows: Iterable[Mapping[str, Any]], rounds: int, target: str | None, skipped: Sequence[str] = ()
+    rows: Iterable[Mapping[str, Any]],
+    rounds: int,
+    target: str | None,
+    skipped: Sequence[str] = (),
+    clock: str = CPU_CLOCK,
 ) -> None:
     """Print each row as it comes, and write all as JSON to a file or, for "-", only print that."""
     kept = []
@@ -132,7 +139,7 @@ def report(
         kept.append(row)
         if target != "-":
             print("  ".join(f"{name} {_show(value)}" for name, value in row.items()), flush=True)
-    result = {"conditions": conditions(rounds), "rows": kept, "skipped": list(skipped)}
+    result = {"conditions": conditions(rounds, clock), "rows": kept, "skipped": list(skipped)}
     if target == "-":
         print(json.dumps(result, indent=1))
     elif target:

@@ -73,10 +73,12 @@ class NetworkConfig:
         _check_choice("decoder", self.decoder, DECODERS)
         if any(width % self.heads for width in self.widths):
             raise ValueError(f"{self.heads} heads do not divide the widths {self.widths}")
+        # A schedule knows nothing of networks, and may come from a file: compare both here.
         if len(self.schedule.levels) != LEVELS:
             raise ValueError(f"the schedule has {len(self.schedule.levels)} levels, not {LEVELS}")
         if any(len(level.heads) != self.heads for level in self.schedule.levels):
             raise ValueError(f"the schedule must name {self.heads} heads on every level")
+        # The nested recurrence is a scan: an ablation without scans has to go without it.
         if self.decoder == "nested" and self.mixer != "wkv":
             raise ValueError(f"the nested decoder needs the mixer 'wkv', got {self.mixer!r}")
 
@@ -84,7 +86,7 @@ class NetworkConfig:
         """Return plain JSON-ready values."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         for name in ("widths", "depths", "pooled_keys"):
-            values[name] = list(values[name])
+            values[name] = list(values[name])  # JSON has no tuples
         values["schedule"] = self.schedule.to_dict()
         return values
 
@@ -97,6 +99,8 @@ class NetworkConfig:
         ValueError
             If an entry is unknown or does not fit.
         """
+        # Entries that are missing take their defaults, so that older files can be read; unknown
+        # ones come from a newer version, and leaving them out would build another network.
         unknown = set(values) - {f.name for f in fields(cls)}
         if unknown:
             raise ValueError(f"unknown entries in the network: {', '.join(sorted(unknown))}")

@@ -9,6 +9,9 @@ A coarse cell is a *sentence*; the s x s fine cells inside it are its *words* (Z
 3. scans the sentences over the whole grid, so that neighbours agree, and hands the result to their
    words;
 4. folds the words back into the fine grid and mixes channels.
+
+Differs from Zig-RiR: its decoder is made of transposed convolutions, 4.5 M parameters; this one
+scans on the way up, too, and needs a tenth.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ class WordScan(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.mix = nn.Linear(width, 3 * width, bias=False)  # receptance, key, value
+        # Five tokens have no distance worth a prior: decay starts at none, per step and unbounded.
         self.decay = nn.Parameter(torch.zeros(width))
         self.bonus = nn.Parameter(torch.zeros(width))
         self.output = nn.Linear(width, width, bias=False)
@@ -42,7 +46,8 @@ class WordScan(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Return sentence and words (B, H, W, 1 + 4, C) after the scan."""
         batch, height, width, count, channels = tokens.shape
-        receptance, key, value = self.mix(self.norm(tokens)).chunk(3, dim=-1)
+        receptance, key, value = self.mix(self.norm(tokens)).chunk(3, dim=-1)  # as tokens, each
+        # All cells are sequences of one long scan: a batch of scans would be one call per cell.
         plan = line_plan(count, height * width, tokens.device)
         flat = (batch, height * width * count, channels)
         mixed = bi_wkv(self.decay, self.bonus, key.reshape(flat), value.reshape(flat), plan)
@@ -65,6 +70,7 @@ class NestedUpsample(nn.Module):
         super().__init__()
         coarse, fine = config.widths[level + 1], config.widths[level]
         self.norm = nn.LayerNorm(coarse)
+        # The sentence is expanded beside its words: it has to be as wide as they to be scanned.
         self.expand = nn.Linear(coarse, (1 + WORDS) * fine)
         self.skip = nn.Linear(fine, fine)
         self.words = WordScan(fine)
@@ -75,10 +81,12 @@ class NestedUpsample(nn.Module):
     def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
         """Return the fine grid (B, 2H, 2W, C) of a coarse one (B, H, W, C') and the skip."""
         tokens = self.expand(self.norm(coarse)).view(*coarse.shape[:3], 1 + WORDS, -1)
+        # Only words get the skip: it is fine detail, and a sentence speaks for the whole cell.
         sentence, words = tokens[..., :1, :], tokens[..., 1:, :] + unfold(self.skip(skip))
-        tokens = self.words(torch.cat((sentence, words), dim=3))
-        sentence, words = tokens[..., 0, :], tokens[..., 1:, :]
-        agreed = self.sentences(self.sentence_norm(sentence))
+        tokens = self.words(torch.cat((sentence, words), dim=3))  # (B, H, W, 5, C)
+        sentence, words = tokens[..., 0, :], tokens[..., 1:, :]  # (B, H, W, C), (B, H, W, 4, C)
+        # Norm first, as in a block: sentences come out of the word scan at any scale.
+        agreed = self.sentences(self.sentence_norm(sentence))  # (B, H, W, C)
         return cast(Tensor, self.finish(fold(words + agreed[..., None, :])))
 
 
@@ -106,6 +114,7 @@ class Finish(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.channel = ChannelMix(width, expansion)
+        # Not a small number as in an encoder block: here is no stack of blocks to calm down.
         self.scale = nn.Parameter(torch.ones(width))
 
     def forward(self, grid: Tensor) -> Tensor:
@@ -128,6 +137,7 @@ class Decoder(nn.Module):
         step = NestedUpsample if config.decoder == "nested" else ShuffleUpsample
         half, full = config.stem_width // 2 + 4, config.detail_width or FULL_WIDTH
         self.steps = nn.ModuleList(step(config, level) for level in reversed(range(LEVELS - 1)))
+        # From 1/4 on no scans: neighbours decide where a boundary runs, and tokens are many.
         self.to_half = nn.Linear(config.widths[0], WORDS * half)
         self.skip_half = nn.Linear(config.stem_width, half)
         self.at_half = ConvolutionUnit(half, half)

@@ -41,13 +41,14 @@ class ConvolutionUnit(nn.Sequential):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the image after the unit."""
+        # Training needs the statistics of the batch, which no fixed kernel knows.
         if self.training:
             normalised: Tensor = super().forward(image)  # type: ignore[no-untyped-call]
             return normalised
         convolution, norm = cast(nn.Conv2d, self[0]), cast(nn.BatchNorm2d, self[1])
         variance, mean = cast(Tensor, norm.running_var), cast(Tensor, norm.running_mean)
         scale = norm.weight / (variance + norm.eps).sqrt()
-        kernel = convolution.weight * scale[:, None, None, None]
+        kernel = convolution.weight * scale[:, None, None, None]  # (outside, inside, 3, 3)
         bias = norm.bias - mean * scale
         return functional.conv2d(image, kernel, bias, convolution.stride, padding=1).relu_()
 
@@ -64,7 +65,10 @@ class Stem(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         detail = config.detail_width
+        # Thin, as each of its channels costs as many operations as sixteen at 1/4: it only has to
+        # know where edges lie.
         self.detail = ConvolutionUnit(config.in_channels, detail) if detail else None
+        # Convolutions, not patches: at 1/4 they are cheaper than a scan, and boundaries need them.
         self.to_half = ConvolutionUnit(config.in_channels, config.stem_width, stride=2)
         self.to_quarter = ConvolutionUnit(config.stem_width, config.widths[0], stride=2)
 
@@ -72,6 +76,7 @@ class Stem(nn.Module):
         """Return detail (B, d, H, W), half (B, s, H/2, W/2) and the first grid (B, H/4, W/4, C)."""
         detail = None if self.detail is None else self.detail(image)
         half = self.to_half(image)
+        # From here on grids are channels-last; see `mixing.py`.
         return detail, half, self.to_quarter(half).permute(0, 2, 3, 1).contiguous()
 
 
@@ -80,12 +85,14 @@ class Merge(nn.Module):
 
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()
+        # Before the product, as in Swin: cells are joined at one scale, whatever the blocks added.
         self.norm = nn.LayerNorm(inside)
         self.reduce = nn.Linear(4 * inside, outside)
 
     def forward(self, grid: Tensor) -> Tensor:
         """Return the coarser grid (B, H/2, W/2, C')."""
-        merged: Tensor = self.reduce(unfold(self.norm(grid)).flatten(3))
+        cells = unfold(self.norm(grid)).flatten(3)  # (B, H/2, W/2, 4C)
+        merged: Tensor = self.reduce(cells)
         return merged
 
 
@@ -106,6 +113,7 @@ class Encoder(nn.Module):
             for level in range(LEVELS)
         )
         self.merges = nn.ModuleList(Merge(fine, coarse) for fine, coarse in pairwise(widths))
+        # Only at 1/32: it compares everything with everything, once all of it has been summed up.
         self.attention = (
             LowResolutionAttention(widths[-1], config.heads, config.attention_side)
             if config.attention_side

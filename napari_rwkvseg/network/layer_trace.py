@@ -113,10 +113,11 @@ class LayerTrace:
         """
         order, channels = self.sequence(head, token), self.channels(head)
         at = int((order == token).nonzero())
+        # By the formula, for one token only: the whole table of `reference.py` would not fit.
         key = self.key[image, order, channels].double()
         steps = (torch.arange(len(order), device=order.device) - at).abs()[:, None]
         log_weight = key - (steps - 1) * self.decay[channels].double()
-        log_weight[at] = key[at] + self.bonus[channels].double()
+        log_weight[at] = key[at] + self.bonus[channels].double()  # (steps, C / heads)
         weights = key.new_zeros((self.plan.tokens, key.shape[1]))
         weights[order] = log_weight.softmax(dim=0)
         return weights
@@ -138,7 +139,7 @@ class LayerTrace:
         """
         if head is not None:
             return self.weights(head, token, image).mean(dim=1)
-        share = self.gate[image].double() / self.gate[image].double().sum()
+        share = self.gate[image].double() / self.gate[image].double().sum()  # (heads,)
         looks = [self.weights(h, token, image).mean(dim=1) for h in range(len(self.heads))]
         return torch.stack(looks, dim=1) @ share
 

@@ -3,6 +3,13 @@
 Grids stay channels-last, (B, H, W, C), from the stem to the head: a convolution sees them through
 a view, the operator as tokens (B, T, C) with T = H * W, and nothing is ever transposed in memory.
 Sources: Vision-RWKV (2403.02308), Restore-RWKV's omni-shift (2407.11087).
+
+Letters: B batch, H x W grid, T = H * W tokens, C channels; w decay and u bonus (`WkvMixer`), k keys
+and v values, r receptance (`SpatialMix`), as in Vision-RWKV.
+
+Differs from Vision-RWKV: heads with scan orders of their own instead of rows only; a learned 5x5
+shift instead of four shifts by one cell; decays that cannot change sign; keys and values may be
+pooled. Differs from Zig-RiR: tokens are put back where they lay after each scan.
 """
 
 from __future__ import annotations
@@ -32,6 +39,7 @@ def unfold(grid: Tensor) -> Tensor:
     """Part a grid (B, 2H, 2W, C) into its cells of 2x2, shape (B, H, W, 4, C)."""
     batch, height, width, channels = grid.shape
     words = grid.view(batch, height // 2, 2, width // 2, 2, channels).permute(0, 1, 3, 2, 4, 5)
+    # (B, H, W, 2, 2, C): words of a cell lie row by row, the order in which `WordScan` reads them
     return words.reshape(batch, height // 2, width // 2, 4, channels)
 
 
@@ -46,7 +54,7 @@ def resize(grid: Tensor, height: int, width: int) -> Tensor:
     """Resize a grid (B, H, W, C) bilinearly."""
     if grid.shape[1:3] == (height, width):
         return grid
-    image = grid.permute(0, 3, 1, 2)
+    image = grid.permute(0, 3, 1, 2)  # (B, C, H, W), a view
     image = functional.interpolate(image, (height, width), mode="bilinear", align_corners=False)
     return image.permute(0, 2, 3, 1).contiguous()
 
@@ -55,6 +63,7 @@ def pool(grid: Tensor, factor: int) -> Tensor:
     """Average blocks of `factor` x `factor` cells of a grid (B, H, W, C); ragged ones too."""
     if factor == 1:
         return grid
+    # Ragged cells at the far borders are averages of what there is, not of padding.
     image = functional.avg_pool2d(grid.permute(0, 3, 1, 2), factor, ceil_mode=True)
     return image.permute(0, 2, 3, 1).contiguous()
 
@@ -81,6 +90,9 @@ class OmniShift(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        # A fresh shift is nearly the identity, and its far neighbours count least: tokens keep
+        # their place until the image teaches otherwise. Weight of the identity and of the 1x1
+        # branch is the same number, so one parameter stands for both.
         self.point = nn.Parameter(torch.ones(width, 1, 1, 1))
         self.near = nn.Parameter(torch.randn(width, 1, 3, 3) * 0.05)
         self.far = nn.Parameter(torch.randn(width, 1, 5, 5) * 0.02)
@@ -92,6 +104,7 @@ class OmniShift(nn.Module):
     def forward(self, grid: Tensor) -> Tensor:
         """Return the shifted grid, shape (B, H, W, C)."""
         image = grid.permute(0, 3, 1, 2)
+        # One 5x5 costs less than reading the grid once per branch: depth-wise work is all memory.
         image = functional.conv2d(image, self.kernel(), padding=2, groups=image.shape[1])
         return image.permute(0, 2, 3, 1).contiguous()
 
@@ -105,12 +118,14 @@ class HeadGate(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.score = nn.Linear(width, heads)
+        # A fresh gate weighs all heads alike: what it prefers must be learnt, not drawn by lot.
         nn.init.zeros_(self.score.weight)
         nn.init.zeros_(self.score.bias)
 
     def forward(self, grid: Tensor) -> Tensor:
         """Return the weights, shape (B, heads), for a grid (B, H, W, C)."""
-        score = self.score(grid.mean(dim=(1, 2))).tanh()
+        score = self.score(grid.mean(dim=(1, 2))).tanh()  # (B, heads)
+        # times the number of heads: a gate that prefers nothing is exactly no gate
         weights: Tensor = score.softmax(dim=1) * score.shape[1]
         return weights
 
@@ -134,6 +149,8 @@ class WkvMixer(nn.Module):
         spread = torch.linspace(0, 1, width // heads).repeat(heads)
         ratio = STRONGEST_DECAY / WEAKEST_DECAY
         self.level = level
+        # Kept as a logarithm: a decay that training turns negative would favour the farthest token.
+        # Spread geometrically within each head: some channels see the neighbours, some the image.
         self.log_decay = nn.Parameter(torch.log(WEAKEST_DECAY * ratio**spread))
         self.bonus = nn.Parameter(torch.zeros(width))
         self.norm = nn.LayerNorm(width)
@@ -143,8 +160,9 @@ class WkvMixer(nn.Module):
         """Return decay and bonus per step of the scan, each (C,), on a grid of that size."""
         lengths = [sequence_length(head, height, width) for head in self.level.heads]
         length = self.bonus.new_tensor(lengths)
-        each = length.repeat_interleave(len(self.bonus) // len(lengths))
-        return self.log_decay.exp() / each, self.bonus / each
+        each = length.repeat_interleave(len(self.bonus) // len(lengths))  # (heads,) to (C,)
+        # Vision-RWKV divides by T, too: the same weights then serve images of every size.
+        return self.log_decay.exp() / each, self.bonus / each  # (C,) each
 
     def forward(self, key: Tensor, value: Tensor, context: Tensor) -> Tensor:
         """Mix values (B, H, W, C) by their keys; `context` is the grid that the gate reads."""
@@ -156,8 +174,8 @@ class WkvMixer(nn.Module):
         mixed = self.norm(mixed)  # before the gate, or the loudest head would drown the others
         if self.gate is not None:
             weights = self.gate(context)  # (B, heads)
-            each = weights.repeat_interleave(channels // plan.heads, dim=1)
-            mixed = mixed * each[:, None]
+            each = weights.repeat_interleave(channels // plan.heads, dim=1)  # (B, C)
+            mixed = mixed * each[:, None]  # (B, T, C)
         return mixed.view(batch, height, width, channels)
 
 
@@ -199,7 +217,8 @@ class SpatialMix(nn.Module):
 
     def keys_and_values(self, shifted: Tensor) -> tuple[Tensor, Tensor]:
         """Return keys and values (B, H / pooled, W / pooled, C) of a shifted grid (B, H, W, C)."""
-        key, value = self.key_value(pool(shifted, self.pooled)).chunk(2, dim=-1)
+        # One matrix product for both; the halves stay views, the operator takes them as they lie.
+        key, value = self.key_value(pool(shifted, self.pooled)).chunk(2, dim=-1)  # (B, h, w, C)
         return key, value
 
     def forward(self, grid: Tensor) -> Tensor:
@@ -207,6 +226,7 @@ class SpatialMix(nn.Module):
         shifted = self.shift(grid)
         key, value = self.keys_and_values(shifted)
         mixed = resize(self.mixer(key, value, shifted), grid.shape[1], grid.shape[2])
+        # The receptance stays at full resolution: pooling blurs what is looked up, not who asks.
         result: Tensor = self.output(self.receptance(shifted).sigmoid() * mixed)
         return result
 
@@ -224,7 +244,8 @@ class ChannelMix(nn.Module):
     def forward(self, grid: Tensor) -> Tensor:
         """Return what to add to a normalised grid (B, H, W, C)."""
         shifted = self.shift(grid)
-        hidden = self.key(shifted).relu().square()
+        # Squared ReLU as in RWKV: sparse like ReLU, but without a kink at 0.
+        hidden = self.key(shifted).relu().square()  # (B, H, W, expansion * C)
         result: Tensor = self.receptance(shifted).sigmoid() * self.value(hidden)
         return result
 
@@ -243,6 +264,7 @@ class Block(nn.Module):
 
     def forward(self, grid: Tensor) -> Tensor:
         """Return the grid (B, H, W, C) after this block."""
+        # Norms inside the branches: the sum itself passes through all blocks of a level untouched.
         grid = grid + self.spatial_scale * self.spatial(self.spatial_norm(grid))
         result: Tensor = grid + self.channel_scale * self.channel(self.channel_norm(grid))
         return result

@@ -48,6 +48,7 @@ class SegmentationNetwork(nn.Module):
             raise ValueError(
                 f"the network reads (B, {self.config.in_channels}, H, W), got {tuple(image.shape)}"
             )
+        # By at most 31 pixels, at the bottom and right only: pixel (0, 0) stays where it was.
         padded = pad_to_stride(image)
         detail, half, grid = self.stem(padded)
         logits: Tensor = self.decoder(self.encoder(grid), half, detail)
@@ -59,8 +60,10 @@ def pad_to_stride(image: Tensor) -> Tensor:
     height, width = image.shape[2:]
     below, beside = -height % STRIDE, -width % STRIDE
     if below or beside:
+        # A reflection cannot be longer than what it reflects.
         mode = "reflect" if below < height and beside < width else "replicate"
         image = functional.pad(image, (0, beside, 0, below), mode=mode)
+    # Channels-last from the first convolution: the views of `mixing.py` are then free.
     return image.contiguous(memory_format=torch.channels_last)
 
 

@@ -53,6 +53,7 @@ class ReceptiveField:
         held = np.cumsum(self.gradient.ravel()[order], dtype=np.float64)
         if held[-1] == 0:
             return 0.0
+        # A hair less than the share: sums of rounded numbers may just miss it.
         first = int(np.searchsorted(held, share * held[-1] - 1e-9))
         return float(distance[order[min(first, order.size - 1)]])
 
@@ -91,11 +92,13 @@ def receptive_field(
     height, width = image.shape[2:]
     if not (0 <= row < height and 0 <= column < width):
         raise ValueError(f"pixel ({row}, {column}) lies outside an image of {height}×{width}")
+    # A leaf of its own: the caller's image must not start to collect gradients.
     read = image.detach().clone().requires_grad_(True)
     with torch.enable_grad():
         logits = network(read)[0, :, row, column]  # (n_classes,)
         (gradient,) = torch.autograd.grad(_log_odds(logits, label), read)
-    strength = gradient[0].abs().sum(dim=0).double()
+    # Absolute values: that a pixel speaks for a class or against it is influence both times.
+    strength = gradient[0].abs().sum(dim=0).double()  # (H, W)
     total = strength.sum()
     if total > 0:
         strength = strength / total
@@ -106,5 +109,6 @@ def _log_odds(logits: Tensor, label: int) -> Tensor:
     """Return log p / (1 - p) of one class of logits (n_classes,)."""
     if not 0 <= label < len(logits):
         raise ValueError(f"label must be 0 to {len(logits) - 1}, got {label}")
-    others = torch.cat((logits[:label], logits[label + 1 :]))
+    # Not the logit alone: a constant added to all logits changes nothing that one could see.
+    others = torch.cat((logits[:label], logits[label + 1 :]))  # (n_classes - 1,)
     return logits[label] - others.logsumexp(dim=0)

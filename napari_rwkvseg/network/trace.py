@@ -71,6 +71,7 @@ def record(network: SegmentationNetwork, image: Tensor) -> NetworkTrace:
         Normalised as for `SegmentationNetwork.forward`.
     """
     with ExitStack() as hooks, torch.no_grad():
+        # A module runs once per pass, so each list will hold one call.
         calls = [
             (place, mix, hooks.enter_context(_listening(cast(WkvMixer, mix.mixer))))
             for place, mix in scanning_layers(network)
@@ -137,15 +138,16 @@ def _describe(place: LayerPlace, mix: SpatialMix, call: _Call) -> LayerTrace:
     """Turn one call of a mixer into a trace."""
     mixer = cast(WkvMixer, mix.mixer)
     batch, height, width, channels = call.key.shape
-    decay, bonus = mixer.per_step(height, width)
+    decay, bonus = mixer.per_step(height, width)  # (C,) each
     heads = mixer.level.heads
-    ones = call.key.new_ones((batch, len(heads)))
+    ones = call.key.new_ones((batch, len(heads)))  # what no gate is worth
     return LayerTrace(
         place=place,
         heads=heads,
         grid=(height, width),
         stride=FINEST_CELL * 2**place.level * mix.pooled,
         pooled=mix.pooled,
+        # cached: the very object that the layer has just used
         plan=scan_plan(mixer.level, height, width, call.key.device),
         gate=ones if mixer.gate is None else mixer.gate(call.context).detach(),
         decay=decay.detach(),

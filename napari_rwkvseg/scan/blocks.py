@@ -49,7 +49,8 @@ class Block:
         ndarray of int64, shape (height * width,)
             Flat row-major indices into the whole grid.
         """
-        row, column = np.divmod(scan_order(kind, self.height, self.width), self.width)
+        # From the block's own grid to the whole: same order, wherever the block lies.
+        row, column = np.divmod(scan_order(kind, self.height, self.width), self.width)  # (cells,)
         return (row + self.top) * grid_width + column + self.left
 
 

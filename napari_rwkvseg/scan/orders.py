@@ -82,6 +82,7 @@ def _raster(height: int, width: int) -> IndexArray:
 
 def _row(height: int, width: int) -> IndexArray:
     grid = _raster(height, width).reshape(height, width)
+    # Backwards every other time, so that each step leads to a neighbour: decay counts steps.
     grid[1::2] = grid[1::2, ::-1].copy()
     return grid.ravel()
 
@@ -100,6 +101,7 @@ def _antidiagonal(height: int, width: int) -> IndexArray:
 
 
 def _diagonal(height: int, width: int) -> IndexArray:
+    # The mirror image of the other diagonals, and so a direction of its own.
     mirrored = _antidiagonal(height, width)
     row, column = mirrored // width, mirrored % width
     return row * width + (width - 1 - column)
@@ -118,6 +120,7 @@ def _peel(grid: IndexArray) -> Iterator[IndexArray]:
 
 
 def _hilbert(height: int, width: int) -> IndexArray:
+    # Along the longer side: cuts across it leave pieces that are nearly square.
     path = _curve(width, height, {})[:, ::-1] if width >= height else _curve(height, width, {})
     return path[:, 0] * width + path[:, 1]
 

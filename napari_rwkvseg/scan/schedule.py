@@ -16,7 +16,7 @@ from napari_rwkvseg.scan.orders import IndexArray, check_kind, scan_order
 Extent = Literal["global", "window"]
 
 WINDOW = 8
-"""Side of a local window in cells: 64 tokens."""
+"""Side of a local window in cells: 64 tokens, at most one chunk of the operator."""
 
 _NAMES = {
     "row": "row snake",
@@ -230,10 +230,13 @@ def dynamic_schedule(heads: int = 4) -> Schedule:
         If `heads` is less than 1.
     """
     _check_heads(heads)
+    # No order stands beside its own reverse: Bi-WKV looks both ways, reading backwards changes
+    # nothing. Zig-RiR alternates its orders alike on all levels; here each level has its own.
     shallow = [
         (_windows("row", "column", "diagonal"), HeadScan("row", "global", outer="hilbert")),
         (_windows("column", "row", "antidiagonal"), HeadScan("hilbert", "global")),
     ]
+    # A window would span 128 or 256 pixels here: heads differ in direction, not in extent.
     deep = [
         _global("row", "column", "hilbert", "diagonal"),
         _global("row", "column", "diagonal", "antidiagonal"),

@@ -65,6 +65,7 @@ def cut(batch: int, channels: int, plan: ScanPlan) -> list[Part]:
         At most `LARGEST_PART` numbers each, as far as `NARROWEST` allows.
     """
     everything = slice(None)
+    # Images first, as each keeps its plan; lines next, as rows of memory stay whole; channels last.
     image = plan.tokens * channels
     if image <= LARGEST_PART:
         groups = _slices(batch, LARGEST_PART // image)
@@ -86,6 +87,7 @@ def _lines(channels: int, plan: ScanPlan) -> list[tuple[slice, slice, ScanPlan]]
 def _columns(channels: int, plan: ScanPlan) -> list[tuple[slice, slice, ScanPlan]]:
     """Divide the heads, and if need be their channels."""
     head = width = channels // plan.heads
+    # Halves, not arbitrary widths: parts are then alike, and so are the working memories.
     while plan.tokens * width > LARGEST_PART and width % (2 * NARROWEST) == 0:
         width //= 2
     parts = _slices(channels, width)
@@ -110,6 +112,7 @@ class WorkingMemory(threading.local):
             return like.new_empty(shape)
         kept = self._kept.get((name, like.dtype))
         if kept is None or kept.numel() < size:
+            # Never shrinks: the largest part sets the size once, all others fit in.
             with torch.inference_mode(False):  # or training could not write to it later
                 kept = torch.empty(size, dtype=like.dtype)
             self._kept[name, like.dtype] = kept

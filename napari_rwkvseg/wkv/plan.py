@@ -89,18 +89,21 @@ class ScanPlan:
         self.halvings = (self.length & -self.length).bit_length() - 1
         self.ways = _ways(self.length, self.halvings, self.span).to(device)
 
+        # Heads with fewer chunks are padded with chunks that belong to no sequence.
         steps = np.full((self.chunks, self.length, self.heads), self.tokens, np.int64)
         sequence = np.full((self.chunks, self.heads), -1, np.int64)
         for head, (layout, owner) in enumerate(layouts):
             steps[: len(layout), :, head] = layout
             sequence[: len(owner), head] = owner
         steps = steps.transpose(1, 0, 2)  # (L, M, h)
+        # Built once per grid and kept: published code builds its lists again at every call.
         self.steps = torch.from_numpy(np.ascontiguousarray(steps)).to(device)
         self.sequence = torch.from_numpy(sequence).to(device)
         self.place = torch.from_numpy(_places(steps, self.tokens)).to(device)
         self._rows: dict[int, tuple[Tensor, Tensor]] = {}
         self._joins: dict[int, Tensor] = {}
         self._alone: dict[int, ScanPlan] = {}
+        self._by_head: tuple[Tensor, Tensor] | None = None
         self._orders = orders
         self.run = 0
 
@@ -111,6 +114,24 @@ class ScanPlan:
         if head not in self._alone:
             self._alone[head] = ScanPlan([self._orders[head]], self.steps.device, self.length)
         return self._alone[head]
+
+    def by_head(self) -> tuple[Tensor, Tensor]:
+        """Return what a kernel needs that works on one head, in half the bytes of `steps`.
+
+        Returns
+        -------
+        order : Tensor, shape (h, M, L), int32
+            The token read at each step; T where a chunk is padded.
+        follows : Tensor, shape (h, M), int8
+            1 where a chunk continues the sequence of the chunk before it.
+        """
+        if self._by_head is None:
+            order = self.steps.permute(2, 1, 0).to(torch.int32).contiguous()  # (h, M, L)
+            owner = self.sequence.T.contiguous()  # (h, M)
+            follows = torch.zeros_like(owner, dtype=torch.int8)
+            follows[:, 1:] = (owner[:, 1:] == owner[:, :-1]) & (owner[:, 1:] >= 0)
+            self._by_head = order, follows
+        return self._by_head
 
     def rows(self, batch: int) -> tuple[Tensor, Tensor]:
         """Return flat row numbers that gather a batch onto the slab and back.
@@ -135,6 +156,7 @@ class ScanPlan:
         half = torch.arange(2, device=device)[:, None, None, None, None] * batch * self.tokens
         token = self.steps[:, None] + image[:, None, None] * self.tokens + half  # (2, L, B, M, h)
         onto = token * self.heads + head
+        # Padding of either half reads the one zero row behind all others.
         onto[:, (self.steps == self.tokens)[:, None].expand(token.shape[1:])] = (
             2 * batch * self.tokens * self.heads
         )

@@ -52,13 +52,14 @@ def bi_wkv(decay: Tensor, bonus: Tensor, key: Tensor, value: Tensor, plan: ScanP
     for head in range(plan.heads):
         channel = slice(head * width, (head + 1) * width)
         for sequence in range(int(plan.sequence[:, head].max()) + 1):
-            token = _tokens_of(plan, head, sequence)
+            token = _tokens_of(plan, head, sequence)  # (steps,)
             mixed = scan_sequence(
                 decay[channel].double(),
                 bonus[channel].double(),
                 key[:, token, channel].double(),
                 value[:, token, channel].double(),
             )
+            # Not in place: the gradients of earlier sequences still need what is there.
             result = result.index_put(
                 (
                     torch.arange(key.shape[0])[:, None, None],

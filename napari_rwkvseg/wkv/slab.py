@@ -49,6 +49,7 @@ class _SlabScan(torch.autograd.Function):
         ctx: Any, decay: Tensor, bonus: Tensor, key: Tensor, value: Tensor, plan: ScanPlan
     ) -> Tensor:
         """Return y, shape (B, T, C)."""
+        # Keys, values and y are not kept: slab and [y | den] say all that the gradients need.
         kept: list[Tensor] = []
         result = _mix(decay, bonus, key, value, plan, kept)
         ctx.plan = plan
@@ -65,7 +66,7 @@ class _SlabScan(torch.autograd.Function):
         parts = cut(gradient.shape[0], gradient.shape[2], ctx.plan)
         for part, slab, total in zip(parts, kept[::2], kept[1::2], strict=True):
             plan, own = part.plan, part.per_channel(bonus).exp()
-            pull = _pull(part.of(gradient), total, plan)
+            pull = _pull(part.of(gradient), total, plan)  # (2, L, B, M, h, c)
             sums = _scan_back(slab, pull, part.per_channel(decay), own, plan)
             part.per_channel(by_decay).add_(sums[0])
             part.per_channel(by_bonus).add_(sums[1])
@@ -89,6 +90,7 @@ def _mix(
         total = _like("left", slab) if kept is None else torch.empty_like(slab)
         right = _like("spare", slab)
         walk(slab, part.per_channel(decay), part.plan, total, right)
+        # `total` is P so far; with S and the token's own weight it becomes [numerator | den].
         total.add_(right).addcmul_(slab, tile(part.per_channel(bonus).exp(), slab))
         if part.plan.padded:
             total[1].clamp_min_(SMALLEST_DENOMINATOR)
@@ -102,7 +104,9 @@ def _mix(
 def _weigh(key: Tensor, value: Tensor, plan: ScanPlan, keep: bool) -> Tensor:
     """Return the slab [E v | E], (2, L, B, M, h, c), with E at most 1; padding adds nothing."""
     rows, (weighted, weight) = _rows(key, plan)
-    torch.sub(key, key.amax(dim=1, keepdim=True), out=weight)
+    # Relative to the largest key of an image and channel: it falls out of y, and exp cannot
+    # overflow. Vision-RWKV keeps a running maximum instead, and rescales its state at every step.
+    torch.sub(key, key.amax(dim=1, keepdim=True), out=weight)  # (B, T, C)
     weight.clamp_(min=SMALLEST_LOG_WEIGHT).exp_()
     torch.mul(weight, value, out=weighted)
     shape = (2, plan.length, len(key), plan.chunks, plan.heads, rows.shape[1])
@@ -130,9 +134,12 @@ def _scan_back(
     pull_left, pull_right = _like("pull left", slab), _like("pull right", slab)
     walk(slab, decay, plan, left, right)
     walk(pull, decay, plan, pull_left, pull_right)
+    # Two tokens n steps apart meet at each of the n - 1 steps between them, with f^(n - 2) left of
+    # both: in all -(n - 1) f^(n - 1), the derivative by w', once the factor -f is put back.
     by_decay = left.mul_(pull_right).addcmul_(right, pull_left).sum(dim=(0, 1, 2, 3))
     by_bonus = torch.mul(slab, pull, out=left).sum(dim=(0, 1, 2, 3))
 
+    # A value acts through E v, which p pulls; a key through both E v and E, which p and q pull.
     back_p, back_q = pull_left.add_(pull_right).addcmul_(pull, tile(own, slab)).unbind(0)
     weighted, weight = slab.unbind(0)
     torch.mul(weighted, back_p, out=pull[0]).addcmul_(weight, back_q)

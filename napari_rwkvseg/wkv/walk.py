@@ -35,12 +35,15 @@ def walk(slab: Tensor, decay: Tensor, plan: ScanPlan, left: Tensor, right: Tenso
     # Not powers of the rounded exp(-w'): that error would grow with the distance.
     fades = (plan.ways * -decay).exp()
     inside = tile(fades[: plan.halvings + 1, None, None], slab).unbind(0)
+    # Pairs of pairs: half the steps each time, so the loop below is short however long a chunk is.
     up, forwards = _pair_up(slab, left, inside[:-1], side=0)
     down, backwards = _pair_up(slab, right, inside[:-1], side=1)
     forwards[0].state.zero_()
     backwards[0].state.zero_()
     _run(forwards, inside[-1])
     _run(backwards, inside[-1])
+    # A chunk's end does not depend on what came before but for a fade: walk once from nothing,
+    # carry the ends, and walk again from what was carried.
     if plan.span > 1:
         ends = torch.stack((_end(forwards, inside[-1]), _end(backwards, inside[-1]).flip(2)))
         entered = _carry(ends, fades[plan.halvings + 1 :], plan)
@@ -48,6 +51,7 @@ def walk(slab: Tensor, decay: Tensor, plan: ScanPlan, left: Tensor, right: Tenso
         backwards[0].state.copy_(entered[1].flip(2))
         _run(forwards, inside[-1])
         _run(backwards, inside[-1])
+    # Down again, coarse pairs first: each state is there before a finer pair asks for it.
     for pair in (*reversed(up), *reversed(down)):
         torch.addcmul(pair.first, pair.before, pair.fade, out=pair.between)
 
@@ -117,6 +121,7 @@ def _carry(ends: Tensor, fades: Tensor, plan: ScanPlan) -> Tensor:
         reach = plan.joins(distance) * fade
         further[:, :, :, distance:].addcmul_(ends[:, :, :, :-distance], reach)
         ends, distance = further, distance * 2
+    # A chunk is entered with the end of the one before it, and the first with nothing.
     entered = torch.zeros_like(ends)
     torch.mul(ends[:, :, :, :-1], plan.joins(1), out=entered[:, :, :, 1:])
     return entered

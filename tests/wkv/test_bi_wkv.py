@@ -12,6 +12,7 @@ from torch import Tensor
 from napari_rwkvseg.wkv import ScanPlan, bi_wkv, line_plan, use_path
 from napari_rwkvseg.wkv.plan import chunk_length
 from napari_rwkvseg.wkv.reference import scan_sequence, token_weights
+from tests.wkv.paths import assert_equals_reference, inputs, run_with_gradients, shuffled_plan
 
 LOG2 = float(np.log(2))
 
@@ -21,42 +22,6 @@ def mix(values: list[float], decay: float, bonus: float = 0.0, key: float = 0.0)
     keys = torch.full_like(value, key)
     one = torch.ones(1)
     return bi_wkv(one * decay, one * bonus, keys, value, line_plan(len(values))).flatten().tolist()
-
-
-def inputs(
-    tokens: int, channels: int, spread: float, seed: int = 0, batch: int = 2
-) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    key = (torch.rand(batch, tokens, channels, generator=generator) * 2 - 1) * spread
-    value = torch.randn(batch, tokens, channels, generator=generator)
-    return key, value
-
-
-def shuffled_plan(tokens: int, heads: int, seed: int = 0, length: int | None = None) -> ScanPlan:
-    rng = np.random.default_rng(seed)
-    return ScanPlan([(rng.permutation(tokens),) for _ in range(heads)], length=length)
-
-
-def run_with_gradients(
-    path: str, plan: ScanPlan, *tensors: Tensor, double: bool = False
-) -> list[Tensor]:
-    leaves = [t.double() if double else t.clone() for t in tensors]
-    for leaf in leaves:
-        leaf.requires_grad_()
-    with use_path(path):
-        result = bi_wkv(*leaves, plan)
-    weights = torch.cos(torch.arange(result.numel()).reshape(result.shape) * 0.37)
-    (result * weights.to(result.dtype)).sum().backward()
-    return [result.detach(), *[leaf.grad for leaf in leaves if leaf.grad is not None]]
-
-
-def assert_paths_agree(plan: ScanPlan, *tensors: Tensor) -> None:
-    fast = run_with_gradients("slab", plan, *tensors)
-    exact = run_with_gradients("reference", plan, *tensors, double=True)
-    for name, ours, truth in zip(("y", "w", "u", "k", "v"), fast, exact, strict=True):
-        scale = max(1.0, float(truth.abs().max()))
-        error = float((ours.double() - truth).abs().max()) / scale
-        assert error <= 1e-5, (name, error)
 
 
 def test_neighbours_do_not_decay_but_the_next_but_one_does() -> None:
@@ -78,20 +43,20 @@ def test_slab_equals_reference_with_all_gradients(tokens: int, reach: float | No
     key, value = inputs(tokens, 8, spread=30)
     decay = torch.linspace(0.5, 1, 8) * per_step
     bonus = torch.linspace(-8, 8, 8) / tokens
-    assert_paths_agree(shuffled_plan(tokens, heads=2), decay, bonus, key, value)
+    assert_equals_reference("slab", shuffled_plan(tokens, heads=2), decay, bonus, key, value)
 
 
 def test_slab_equals_reference_at_4096_tokens() -> None:
     key, value = inputs(4096, 2, spread=5, batch=1)
     decay, bonus = torch.tensor([-20.0, 8.0]) / 4096, torch.tensor([1.0, -1.0])
-    assert_paths_agree(shuffled_plan(4096, heads=1), decay, bonus, key, value)
+    assert_equals_reference("slab", shuffled_plan(4096, heads=1), decay, bonus, key, value)
 
 
 @pytest.mark.parametrize("length", [1, 3, 8, 64])
 def test_the_chunk_length_does_not_change_the_result(length: int) -> None:
     key, value = inputs(50, 4, spread=3)
     plan = shuffled_plan(50, heads=2, length=length)
-    assert_paths_agree(plan, torch.full((4,), 0.3), torch.zeros(4), key, value)
+    assert_equals_reference("slab", plan, torch.full((4,), 0.3), torch.zeros(4), key, value)
 
 
 @settings(max_examples=25, deadline=None)
@@ -108,7 +73,9 @@ def test_heads_with_sequences_of_their_own_equal_the_reference(
     windows = tuple(np.split(order, np.cumsum(cuts)[:-1]))
     plan = ScanPlan([windows, (order[::-1].copy(),)], length=length)
     key, value = inputs(tokens, 4, spread=4, seed=seed)
-    assert_paths_agree(plan, torch.tensor([0.0, 0.1, 0.5, 2.0]), torch.ones(4), key, value)
+    assert_equals_reference(
+        "slab", plan, torch.tensor([0.0, 0.1, 0.5, 2.0]), torch.ones(4), key, value
+    )
 
 
 def test_windows_do_not_see_each_other() -> None:
@@ -200,5 +167,5 @@ def test_shapes_that_do_not_fit_are_named(change: dict[str, Tensor], message: st
 
 
 def test_an_unknown_path_is_refused_with_the_valid_ones() -> None:
-    with pytest.raises(ValueError, match="slab, reference"), use_path("cuda"):
+    with pytest.raises(ValueError, match="slab, reference, triton"), use_path("cuda"):
         pass
