@@ -4,7 +4,8 @@ The first images of a project give a quarter of their blocks, of those with fore
 without, counted through all images; later ones stay whole, every fifth of them held out. A block
 is a rectangle of rows and columns through all planes of an image, so that neighbouring slices never
 lie on both sides. Training gets copies of the rectangles between the blocks: held-out pixels are
-not masked there, they are absent.
+not masked there, they are absent. So are blocks that were not dealt yet: one that training had
+looked at, if only as surroundings, could not be held out later.
 """
 
 from __future__ import annotations
@@ -54,6 +55,10 @@ class Deal:
     def held_out(self, block: Block) -> bool:
         """Return whether a block is held out; one that was not dealt is not."""
         return self.use == "judge" or self.blocks.get(block, False)
+
+    def teaches(self, block: Block) -> bool:
+        """Return whether a block may be learnt from: it was dealt, and not held out."""
+        return self.use == "train" or (self.use == "blocks" and not self.blocks.get(block, True))
 
     def mask(self) -> NDArray[np.bool_]:
         """Return where pixels are held out, shape (H, W)."""
@@ -149,7 +154,8 @@ def training_pieces(evidence: Evidence, deal: Deal) -> list[Evidence]:
     Returns
     -------
     list of Evidence
-        The largest rectangles of free blocks; they overlap. Those without evidence are left out.
+        The largest rectangles of blocks that teach; they overlap. Those without evidence are left
+        out.
     """
     pieces = []
     for rows, columns in free_rectangles(deal):
@@ -162,10 +168,10 @@ def training_pieces(evidence: Evidence, deal: Deal) -> list[Evidence]:
 
 
 def free_rectangles(deal: Deal) -> list[Rectangle]:
-    """Return the rectangles of blocks that are not held out and cannot be made larger."""
+    """Return the rectangles of blocks that teach and cannot be made larger."""
     areas = block_areas(deal.shape)
     rows, columns = (1 + max(block[axis] for block in areas) for axis in (0, 1))
-    taken = np.array([[deal.held_out((r, c)) for c in range(columns)] for r in range(rows)])
+    taken = np.array([[not deal.teaches((r, c)) for c in range(columns)] for r in range(rows)])
     spans = [_spans(rows), _spans(columns)]
     free = [(r, c) for r, c in product(*spans) if not taken[slice(*r), slice(*c)].any()]
     largest = [one for one in free if not any(one != other and _in(one, other) for other in free)]
