@@ -99,7 +99,6 @@ def draw_views(
     augmentation: Augmentation,
     replay_share: float,
     rng: np.random.Generator,
-    replay_augmentation: Augmentation | None = None,
 ) -> Views:
     """Draw a batch.
 
@@ -115,16 +114,9 @@ def draw_views(
         Chance of a view to come from `replay`.
     rng : Generator
         The only source of chance.
-    replay_augmentation : Augmentation, optional
-        How far views of `replay` differ from the image; by default as far as those of `fresh`.
     """
     again = [replay is not None and rng.random() < replay_share for _ in range(count)]
-    drawn = [
-        replay.draw(crop, replay_augmentation or augmentation, rng)
-        if r and replay
-        else fresh.draw(crop, augmentation, rng)
-        for r in again
-    ]
+    drawn = [(replay if r and replay else fresh).draw(crop, augmentation, rng) for r in again]
     images, truths, levels = (torch.stack(list(part)) for part in zip(*drawn, strict=True))
     return Views(images, truths, levels, torch.tensor(again))
 

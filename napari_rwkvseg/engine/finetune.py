@@ -214,11 +214,10 @@ class _Run:
 
     def _draw(self, step: int, count: int, plain: bool = False) -> Views:
         options = self._options
-        augmentations = (options.augmentation, options.replay_augmentation)
-        fresh, replay = (PLAIN, PLAIN) if plain else augmentations
-        share, rng = options.replay_share, self._rng(step)
-        sources = (self._fresh, self._replay)
-        views = draw_views(*sources, count, options.crop, fresh, share, rng, replay)
+        augmentation = PLAIN if plain else options.augmentation
+        share = options.replay_share
+        rng = self._rng(step)
+        views = draw_views(self._fresh, self._replay, count, options.crop, augmentation, share, rng)
         return views.to(self._tuner.device)
 
     def _rng(self, step: int) -> np.random.Generator:

@@ -2,7 +2,8 @@
 
 Scores are those of all held-out pixels of a part together; the interval comes from drawing the
 blocks anew, with old and new always on the same ones. A model counts as better only if the whole
-interval says so, and only if what was learnt before is not lost.
+interval says so, and only if what was learnt before is not lost: neither in all pixels together nor
+in the mean over the images, where large objects do not hide that small ones are gone.
 """
 
 from __future__ import annotations
@@ -94,6 +95,8 @@ class PartScore:
         Mean over the classes that occur here, and the interval of its gain.
     shown : int
         Blocks in which a class occurs: in the others, finding nothing is perfect.
+    image_gain : float
+        Dice won per image, mean over the images that show a class; 0 if none does.
     """
 
     n: int
@@ -104,11 +107,17 @@ class PartScore:
     low: float
     high: float
     shown: int
+    image_gain: float
 
     @property
     def gain(self) -> float:
         """Mean Dice won, -1 to 1."""
         return self.new_dice - self.old_dice
+
+    @property
+    def lost(self) -> bool:
+        """Whether the new model is worse here by more than chance may be allowed."""
+        return self.shown > 0 and min(self.gain, self.image_gain) < -LOSS_ALLOWED
 
 
 @dataclass(frozen=True)
@@ -131,6 +140,11 @@ class Verdict:
     reason: str
     fresh: PartScore
     replay: PartScore | None = None
+
+    @property
+    def forgets(self) -> bool:
+        """Whether the new model has lost something that was learnt before."""
+        return self.replay is not None and self.replay.lost
 
 
 def count_pixels(
@@ -190,6 +204,7 @@ def judge(
     replay: Sequence[bool],
     class_names: Sequence[str],
     seed: int = 0,
+    images: Sequence[str] | None = None,
 ) -> Verdict:
     """Decide between two models by their counts on the same blocks.
 
@@ -205,6 +220,8 @@ def judge(
         The K classes.
     seed : int
         Of the draws for the interval.
+    images : sequence of str, optional
+        Per block, the image that it lies in; by default all lie in one.
 
     Raises
     ------
@@ -215,11 +232,13 @@ def judge(
         raise ValueError("nothing is held out to judge by")
     again = np.array(replay, bool)
     again &= not again.all()
-    fresh = _score(old[~again], new[~again], np.array(pixels)[~again], class_names, seed)
-    if not again.any():
-        return _decide(fresh, None)
-    kept = _score(old[again], new[again], np.array(pixels)[again], class_names, seed)
-    return _decide(fresh, kept)
+    where = np.array(images or [""] * len(old))
+    parts = [
+        _score(old[part], new[part], np.array(pixels)[part], where[part], class_names, seed)
+        for part in (~again, again)
+        if part.any()
+    ]
+    return _decide(parts[0], parts[1] if len(parts) > 1 else None)
 
 
 def block_pixels(held_out: Sequence[HeldOut]) -> list[int]:
@@ -231,15 +250,19 @@ def block_pixels(held_out: Sequence[HeldOut]) -> list[int]:
     ]
 
 
+def block_images(held_out: Sequence[HeldOut]) -> list[str]:
+    """Return the ids of the images of all blocks, in the order of `count_pixels`."""
+    return [held.evidence.image_id for held in held_out for _ in held.blocks]
+
+
 def _decide(fresh: PartScore, replay: PartScore | None) -> Verdict:
     interval = f"{CONFIDENCE:g} % interval {fresh.low:+.3f} to {fresh.high:+.3f}"
     change = (
         f"Dice {fresh.old_dice:.3f} before, {fresh.new_dice:.3f} after on {fresh.n} held-out "
         f"blocks ({fresh.gain:+.3f}, {interval})"
     )
-    if replay is not None and replay.shown and replay.gain < -LOSS_ALLOWED:
-        lost = f"Dice on corrections learnt before fell from {replay.old_dice:.3f} to"
-        return Verdict("worse", f"{lost} {replay.new_dice:.3f}; {change}.", fresh, replay)
+    if replay is not None and replay.lost:
+        return Verdict("worse", f"{_loss(replay)}; {change}.", fresh, replay)
     if fresh.n < FEWEST:
         few = f"Too few held-out blocks to tell: {fresh.n} of at least {FEWEST}"
         return Verdict("cannot tell", f"{few}; {change}.", fresh, replay)
@@ -254,8 +277,20 @@ def _decide(fresh: PartScore, replay: PartScore | None) -> Verdict:
     return Verdict(answer, f"{change}.", fresh, replay)
 
 
+def _loss(replay: PartScore) -> str:
+    if replay.gain < -LOSS_ALLOWED:
+        fell = f"fell from {replay.old_dice:.3f} to {replay.new_dice:.3f}"
+        return f"Dice on corrections learnt before {fell}"
+    return f"Dice on images learnt before fell by {-replay.image_gain:.3f} on average"
+
+
 def _score(
-    old: Counts, new: Counts, pixels: NDArray[np.integer], class_names: Sequence[str], seed: int
+    old: Counts,
+    new: Counts,
+    pixels: NDArray[np.integer],
+    images: NDArray[np.str_],
+    class_names: Sequence[str],
+    seed: int,
 ) -> PartScore:
     rng = np.random.default_rng(seed)
     draws = rng.integers(len(old), size=(RESAMPLES, len(old)))
@@ -272,7 +307,20 @@ def _score(
     low, high = _interval(gains[:, counted].mean(axis=1))
     n, seen = len(old), int(pixels.sum())
     showing = int(np.count_nonzero(old[..., 2].any(axis=1)))
-    return PartScore(n, seen, classes, means[0], means[1], low, high, showing)
+    return PartScore(
+        n, seen, classes, means[0], means[1], low, high, showing, _image_gain(old, new, images)
+    )
+
+
+def _image_gain(old: Counts, new: Counts, images: NDArray[np.str_]) -> float:
+    """Return the Dice won per image, over its classes and then over the images that show any."""
+    gains = []
+    for image in np.unique(images):
+        before, after = (counts[images == image].sum(axis=0) for counts in (old, new))  # (K, 3)
+        shown = before[:, 2] > 0
+        if shown.any():
+            gains.append(float((_dice(after) - _dice(before))[shown].mean()))
+    return float(np.mean(gains)) if gains else 0.0
 
 
 def _interval(values: NDArray[np.float64]) -> tuple[float, float]:

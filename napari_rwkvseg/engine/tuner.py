@@ -49,9 +49,6 @@ class FinetuneOptions:
         Share of the old in the moving average of the weights.
     augmentation : Augmentation
         How far views differ: less than in training from scratch: corrected images are of a kind.
-    replay_augmentation : Augmentation
-        Of images learnt before: farther, for a few of them stand for all that the old model knows,
-        and it can be asked about any view.
     """
 
     seconds: float = 45.0
@@ -71,12 +68,6 @@ class FinetuneOptions:
     augmentation: Augmentation = field(
         default_factory=lambda: Augmentation(
             scale=1.25, gamma=1.25, contrast=0.2, brightness=0.1, colour=0.1, grey=0.05, invert=0
-        )
-    )
-
-    replay_augmentation: Augmentation = field(
-        default_factory=lambda: Augmentation(
-            scale=2, gamma=2, contrast=0.5, brightness=0.3, colour=0.3, grey=0.2, invert=0.3
         )
     )
 

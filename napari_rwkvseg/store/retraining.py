@@ -254,7 +254,7 @@ def gather(project: Corrections, images: Sequence[str], names: Sequence[str]) ->
     """
     learnt = project.learnt()
     fresh = [image for image in dict.fromkeys(images) if image not in learnt]
-    again = list(learnt[-MOST_REPLAYED:])
+    again = _spread(learnt, MOST_REPLAYED)
     return Lesson(
         tuple(piece for image in fresh for piece in project.to_learn(image, names)),
         tuple(piece for image in again for piece in project.to_learn(image, names)),
@@ -262,6 +262,13 @@ def gather(project: Corrections, images: Sequence[str], names: Sequence[str]) ->
         + tuple(held for image in again for held in project.to_judge(image, names, replay=True)),
         tuple(names),
     )
+
+
+def _spread(learnt: Sequence[str], most: int) -> list[str]:
+    """Return at most so many, from the first to the last: the oldest are forgotten most easily."""
+    if len(learnt) <= most:
+        return list(learnt)
+    return [learnt[number * (len(learnt) - 1) // (most - 1)] for number in range(most)]
 
 
 def _accept_pairs(
