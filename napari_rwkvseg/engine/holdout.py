@@ -25,6 +25,7 @@ GRID = 4  # blocks along each side of an image
 SMALLEST_BLOCK = 16  # pixels; small images have fewer blocks
 BLOCK_IMAGES = 8  # the first images of a project are dealt by blocks
 EVERY_BLOCK, EVERY_IMAGE = 4, 5  # one of so many is held out
+EVERY_WITNESS = 3  # one of so many images that were learnt before only judges
 
 Block = tuple[int, int]
 Rectangle = tuple[slice, slice]
@@ -88,6 +89,24 @@ def first_use(image_number: int) -> Use:
     if image_number < BLOCK_IMAGES:
         return "blocks"
     return "judge" if image_number % EVERY_IMAGE == EVERY_IMAGE - 1 else "train"
+
+
+def witnesses(learnt: Sequence[str]) -> tuple[str, ...]:
+    """Return the images learnt before that are not replayed this time, only judged by.
+
+    What is replayed hardly ever falls, so its held-out blocks would not show that other images of
+    their kind do. These do show it. They are others whenever something has been learnt, so that
+    each is replayed again before much of it is lost.
+
+    Parameters
+    ----------
+    learnt : sequence of str
+        Ids, in the order in which they were dealt. A single one is replayed.
+    """
+    count = len(learnt)
+    return tuple(
+        image for number, image in enumerate(learnt) if (number + count) % EVERY_WITNESS == 0
+    )
 
 
 def content_key(plane: Evidence) -> str:

@@ -13,15 +13,14 @@ from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.classes import shared_classes, with_classes
 from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.engine.finetune import Finetuned, finetune
-from napari_rwkvseg.engine.judge import (
+from napari_rwkvseg.engine.held_out import (
     Counts,
     HeldOut,
-    Verdict,
     block_images,
     block_pixels,
     count_pixels,
-    judge,
 )
+from napari_rwkvseg.engine.judge import Verdict, judge
 from napari_rwkvseg.engine.progress import CancelToken, Job
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.network.model import SegmentationNetwork
@@ -169,4 +168,4 @@ def _count(
 def _judge(lesson: Lesson, old: Counts, new: Counts, seed: int) -> Verdict:
     replay = [held.replay for held in lesson.held_out for _ in held.blocks]
     pixels, images = block_pixels(lesson.held_out), block_images(lesson.held_out)
-    return judge(old, new, pixels, replay, lesson.class_names, seed, images)
+    return judge(old, new, pixels, replay, images, lesson.class_names, seed)

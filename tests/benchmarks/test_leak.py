@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def test_no_held_out_pixel_is_in_a_training_view_however_the_evidence_grows(
 ) -> None:
     rows = list(count_leaks(masks(), RETRAINS, tmp_path))
     assert [row["leaks"] for row in rows] == [0] * RETRAINS
-    for before, after in zip(rows, rows[1:], strict=False):
+    for before, after in pairwise(rows):
         assert after["learnt_from"] > before["learnt_from"] > 0
         assert after["held_out"] > before["held_out"] > 0
     assert rows[-1]["held_out"] > 64 * 64  # a whole image judges by now

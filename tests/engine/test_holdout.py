@@ -21,6 +21,7 @@ from napari_rwkvseg.engine.holdout import (
     first_use,
     free_rectangles,
     training_pieces,
+    witnesses,
 )
 from tests.corrected import corrected
 
@@ -178,3 +179,19 @@ def test_an_image_that_teaches_or_judges_does_so_as_a_whole() -> None:
     assert Deal((64, 64), "train").teaches((0, 0))
     assert not Deal((64, 64), "judge").teaches((0, 0))
     assert training_pieces(corrected(), Deal((64, 64), "judge")) == []
+
+
+@given(st.integers(2, 40))
+def test_about_a_third_of_what_was_learnt_only_judges(count: int) -> None:
+    learnt = [str(number) for number in range(count)]
+    silent = witnesses(learnt)
+    assert max(1, count // 3) <= len(silent) <= count // 3 + 1
+    assert len(silent) < count
+
+
+def test_witnesses_take_turns_and_a_single_image_is_replayed() -> None:
+    assert witnesses(["a"]) == witnesses([]) == ()
+    turns = [set(witnesses("abcdef"[:count])) for count in (4, 5, 6)]
+    assert set.union(*turns) >= set("abcd")
+    assert not turns[0] & turns[1]
+    assert not turns[1] & turns[2]

@@ -11,8 +11,8 @@ import torch
 
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.evidence import Evidence
+from napari_rwkvseg.engine.held_out import HeldOut
 from napari_rwkvseg.engine.holdout import Deal, block_areas, deal_blocks, training_pieces
-from napari_rwkvseg.engine.judge import HeldOut
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, finish
 from napari_rwkvseg.engine.retrain import Candidate, Lesson, retrain
 from tests.corrected import CPU, LEARNING, QUICK, corrected, model, network
