@@ -26,7 +26,7 @@ from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.network.model import SegmentationNetwork
 
 LEAST_SHARE = 0.5  # of the seconds that learning gets, however long the comparison takes
-SHORTER = (0.5, 0.25)  # parts of the way that are tried if the whole of it forgets
+SHORTER = (0.5, 0.25, 0.125)  # parts of the way that are tried if the whole of it forgets
 COMPARED = 2.5  # comparisons that learning must leave time for, the first one included
 
 
