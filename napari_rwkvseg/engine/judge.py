@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, stdtrit
+from scipy.special import stdtrit
 
 from napari_rwkvseg.engine.held_out import Counts
 from napari_rwkvseg.engine.metrics import Overlap
@@ -232,14 +232,15 @@ def _score(
     # (RESAMPLES, K): how far Dice rises in each draw of blocks
     gains = _dice(new[draws].sum(axis=1)) - _dice(old[draws].sum(axis=1))
     before, after = _overlaps(old.sum(axis=0)), _overlaps(new.sum(axis=0))
-    bounds = [_interval(gains[:, k], len(old)) for k in range(gains.shape[1])]
+    won = [new.dice - old.dice for old, new in zip(before, after, strict=True)]
+    bounds = [_interval(won[k], gains[:, k], len(old)) for k in range(len(won))]
     classes = tuple(
         ClassScore(name, before[k], after[k], *bounds[k]) for k, name in enumerate(class_names)
     )
     shown = old[..., 2].sum(axis=0) > 0  # (K,): wanted at all
     counted = np.flatnonzero(shown if shown.any() else ~shown)
     means = [float(np.mean([scores[k].dice for k in counted])) for scores in (before, after)]
-    low, high = _interval(gains[:, counted].mean(axis=1), len(old))
+    low, high = _interval(means[1] - means[0], gains[:, counted].mean(axis=1), len(old))
     n, seen = len(old), int(pixels.sum())
     showing = int(np.count_nonzero(old[..., 2].any(axis=1)))
     return PartScore(
@@ -261,19 +262,18 @@ def _per_image(old: Counts, new: Counts, images: NDArray[np.str_]) -> tuple[floa
     return float(np.mean(gains)), float(np.mean(falls)), len(gains)
 
 
-def _interval(values: NDArray[np.float64], n: int) -> tuple[float, float]:
-    """Return the percentiles between which a mean of n blocks lies, from resampled means.
+def _interval(gain: float, draws: NDArray[np.float64], n: int) -> tuple[float, float]:
+    """Return the bounds of a gain measured on n blocks, from its draws.
 
-    Resampling so few makes intervals too narrow; they are expanded as Student's t expands normal
-    ones (Hesterberg, 2015, 10.1080/00031305.2015.1089789). With three or four blocks that leads to
-    the worst and the best of all draws: every block must gain.
+    Percentiles of the draws would be too narrow for a handful of blocks. Hence Student's t with the
+    standard error of the draws, which itself is too small by the root of (n - 1) / n (Hesterberg,
+    2015, 10.1080/00031305.2015.1089789). One block says nothing about others.
     """
     if n < 2:
-        return float(values.min()), float(values.max())
-    tail = stdtrit(n - 1, (100 - CONFIDENCE) / 200) * math.sqrt(n / (n - 1))
-    outside = 100 * ndtr(tail)
-    low, high = np.percentile(values, [outside, 100 - outside])
-    return float(low), float(high)
+        return -1.0, 1.0
+    quantile = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 200))
+    half = quantile * float(draws.std()) * math.sqrt(n / (n - 1))
+    return gain - half, gain + half
 
 
 def _dice(counts: Counts) -> Counts:

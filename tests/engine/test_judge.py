@@ -78,15 +78,22 @@ def test_with_few_new_blocks_those_learnt_before_decide_along() -> None:
     assert same.answer == "cannot tell"  # four blocks of six gain nothing
 
 
-def test_with_few_blocks_every_single_one_must_gain() -> None:
-    """Plain percentiles of the resampled means would already call this better."""
+def test_the_interval_of_few_blocks_is_wider_than_that_of_many() -> None:
+    """Plain percentiles of the draws would already call three gains of four better."""
     one_worse = counts(*[(90, 100, 100)] * 3, (49, 100, 100))
-    found = verdict(HALF, one_worse)
-    assert found.fresh.low == pytest.approx(-0.01)
-    assert found.answer == "cannot tell"
-    many = verdict(np.tile(HALF, (5, 1, 1)), np.tile(one_worse, (5, 1, 1)))
-    assert many.fresh.low > 0.1
-    assert many.answer == "better"
+    few, many = (
+        verdict(HALF, one_worse),
+        verdict(np.tile(HALF, (5, 1, 1)), np.tile(one_worse, (5, 1, 1))),
+    )
+    error = np.std([0.4, 0.4, 0.4, -0.01]) / 2  # of the mean of four blocks drawn from these
+    half = 3.182 * error * np.sqrt(4 / 3)  # Student's t of three degrees of freedom
+    assert few.fresh.high - few.fresh.gain == pytest.approx(half, rel=0.03)
+    assert few.fresh.low < 0 < 0.2 < many.fresh.low
+    assert (few.answer, many.answer) == ("cannot tell", "better")
+    assert (verdict(HALF[:1], GOOD[:1]).fresh.low, verdict(HALF[:1], GOOD[:1]).fresh.high) == (
+        -1,
+        1,
+    )
 
 
 def test_a_large_image_does_not_hide_that_a_small_one_is_lost() -> None:
