@@ -35,11 +35,16 @@ def _unit(inside: int, outside: int) -> list[nn.Module]:
 
 
 class PlainUNet(nn.Module):
-    """The U-Net of 31 million parameters: five levels of 64 to 1024 channels."""
+    """A U-Net; by default that of 31 million parameters: five levels of 64 to 1024 channels.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    widths : tuple of int
+        Channels of the levels, from fine to coarse.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = (64, 128, 256, 512, 1024)) -> None:
         super().__init__()
-        widths = (64, 128, 256, 512, 1024)
         inputs = (3, *widths[:-1])
         self.down = nn.ModuleList(map(DoubleConvolution, inputs, widths))
         coarse, fine = widths[:0:-1], widths[-2::-1]

@@ -4,7 +4,8 @@ The first images of a project give a quarter of their blocks, of those with fore
 without, counted through all images; later ones stay whole, every fifth of them held out. A block
 is a rectangle of rows and columns through all planes of an image, so that neighbouring slices never
 lie on both sides. Training gets copies of the rectangles between the blocks: held-out pixels are
-not masked there, they are absent.
+not masked there, they are absent. So are blocks that were not dealt yet: one that training had
+looked at, if only as surroundings, could not be held out later.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ GRID = 4  # blocks along each side of an image
 SMALLEST_BLOCK = 16  # pixels; small images have fewer blocks
 BLOCK_IMAGES = 8  # the first images of a project are dealt by blocks
 EVERY_BLOCK, EVERY_IMAGE = 4, 5  # one of so many is held out
+EVERY_WITNESS = 3  # one of so many images that were learnt before only judges
 
 Block = tuple[int, int]
 Rectangle = tuple[slice, slice]
@@ -55,6 +57,10 @@ class Deal:
         """Return whether a block is held out; one that was not dealt is not."""
         return self.use == "judge" or self.blocks.get(block, False)
 
+    def teaches(self, block: Block) -> bool:
+        """Return whether a block may be learnt from: it was dealt, and not held out."""
+        return self.use == "train" or (self.use == "blocks" and not self.blocks.get(block, True))
+
     def mask(self) -> NDArray[np.bool_]:
         """Return where pixels are held out, shape (H, W)."""
         found = np.zeros(self.shape, bool)
@@ -83,6 +89,24 @@ def first_use(image_number: int) -> Use:
     if image_number < BLOCK_IMAGES:
         return "blocks"
     return "judge" if image_number % EVERY_IMAGE == EVERY_IMAGE - 1 else "train"
+
+
+def witnesses(learnt: Sequence[str]) -> tuple[str, ...]:
+    """Return the images learnt before that are not replayed this time, only judged by.
+
+    What is replayed hardly ever falls, so its held-out blocks would not show that other images of
+    their kind do. These do show it. They are others whenever something has been learnt, so that
+    each is replayed again before much of it is lost.
+
+    Parameters
+    ----------
+    learnt : sequence of str
+        Ids, in the order in which they were dealt. A single one is replayed.
+    """
+    count = len(learnt)
+    return tuple(
+        image for number, image in enumerate(learnt) if (number + count) % EVERY_WITNESS == 0
+    )
 
 
 def content_key(plane: Evidence) -> str:
@@ -149,7 +173,8 @@ def training_pieces(evidence: Evidence, deal: Deal) -> list[Evidence]:
     Returns
     -------
     list of Evidence
-        The largest rectangles of free blocks; they overlap. Those without evidence are left out.
+        The largest rectangles of blocks that teach; they overlap. Those without evidence are left
+        out.
     """
     pieces = []
     for rows, columns in free_rectangles(deal):
@@ -162,10 +187,10 @@ def training_pieces(evidence: Evidence, deal: Deal) -> list[Evidence]:
 
 
 def free_rectangles(deal: Deal) -> list[Rectangle]:
-    """Return the rectangles of blocks that are not held out and cannot be made larger."""
+    """Return the rectangles of blocks that teach and cannot be made larger."""
     areas = block_areas(deal.shape)
     rows, columns = (1 + max(block[axis] for block in areas) for axis in (0, 1))
-    taken = np.array([[deal.held_out((r, c)) for c in range(columns)] for r in range(rows)])
+    taken = np.array([[not deal.teaches((r, c)) for c in range(columns)] for r in range(rows)])
     spans = [_spans(rows), _spans(columns)]
     free = [(r, c) for r, c in product(*spans) if not taken[slice(*r), slice(*c)].any()]
     largest = [one for one in free if not any(one != other and _in(one, other) for other in free)]

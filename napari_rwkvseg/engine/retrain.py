@@ -8,23 +8,26 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from napari_rwkvseg.engine.blend import blend
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.classes import shared_classes, with_classes
 from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.engine.finetune import Finetuned, finetune
-from napari_rwkvseg.engine.judge import (
+from napari_rwkvseg.engine.held_out import (
     Counts,
     HeldOut,
-    Verdict,
+    block_images,
     block_pixels,
     count_pixels,
-    judge,
 )
+from napari_rwkvseg.engine.judge import Verdict, judge
 from napari_rwkvseg.engine.progress import CancelToken, Job
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.network.model import SegmentationNetwork
 
 LEAST_SHARE = 0.5  # of the seconds that learning gets, however long the comparison takes
+SHORTER = (0.5, 0.25, 0.125)  # parts of the way that are tried if the whole of it forgets
+COMPARED = 2.5  # comparisons that learning must leave time for, the first one included
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +52,21 @@ class Lesson:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A fine-tuned network with the verdict on it."""
+    """A fine-tuned network with the verdict on it.
+
+    Attributes
+    ----------
+    tuned : Finetuned
+        Its network may lie on the way from the old weights to those that were learnt.
+    verdict : Verdict
+        Whether it is better.
+    share : float
+        Of that way; 1 is all of it.
+    """
 
     tuned: Finetuned
     verdict: Verdict
+    share: float = 1.0
 
 
 def retrain(
@@ -64,6 +78,10 @@ def retrain(
     clock: Callable[[], float] = time.monotonic,
 ) -> Job[Candidate]:
     """Score the old model, learn, score the new one on the same pixels, decide.
+
+    If the new one has lost something that was learnt before, networks between the two are tried,
+    the newest first. They are chosen by what was learnt before alone: the new corrections are
+    looked at once, to judge.
 
     Parameters
     ----------
@@ -96,7 +114,8 @@ def retrain(
     old = yield from _count(model.network, lesson.held_out, rows, device, token)
     spent = clock() - start
     network = with_classes(model.network, old_names, names)
-    seconds = max(LEAST_SHARE * options.seconds, options.seconds - 2.5 * spent)
+    tries = COMPARED + len(SHORTER) * any(held.replay for held in lesson.held_out)
+    seconds = max(LEAST_SHARE * options.seconds, options.seconds - tries * spent)
     tuned = yield from finetune(
         network,
         model.network,
@@ -108,9 +127,30 @@ def retrain(
         token,
         clock,
     )
-    all_rows = list(range(1, 1 + len(names)))
-    new = yield from _count(tuned.network, lesson.held_out, all_rows, device, token)
-    return Candidate(tuned, _judge(lesson, old, new, options.seed))
+    found = yield from _longest_step(network, tuned, lesson, old, options.seed, device, token)
+    return found
+
+
+def _longest_step(
+    start: SegmentationNetwork,
+    tuned: Finetuned,
+    lesson: Lesson,
+    old: Counts,
+    seed: int,
+    device: torch.device,
+    token: CancelToken | None,
+) -> Job[Candidate]:
+    """Go as far from the start as nothing is forgotten; all the way if something always is."""
+    rows = list(range(1, 1 + len(lesson.class_names)))
+    tried: list[Candidate] = []
+    for share in (1.0, *SHORTER):
+        network = tuned.network if share == 1 else blend(start, tuned.network, share)
+        new = yield from _count(network, lesson.held_out, rows, device, token)
+        verdict = _judge(lesson, old, new, seed)
+        tried.append(Candidate(replace(tuned, network=network), verdict, share))
+        if not verdict.forgets:
+            return tried[-1]
+    return tried[0]
 
 
 def _count(
@@ -127,4 +167,5 @@ def _count(
 
 def _judge(lesson: Lesson, old: Counts, new: Counts, seed: int) -> Verdict:
     replay = [held.replay for held in lesson.held_out for _ in held.blocks]
-    return judge(old, new, block_pixels(lesson.held_out), replay, lesson.class_names, seed)
+    pixels, images = block_pixels(lesson.held_out), block_images(lesson.held_out)
+    return judge(old, new, pixels, replay, images, lesson.class_names, seed)

@@ -133,16 +133,17 @@ def measure_blocks(
     height, width = levels.shape[-2:]
     grid = [(slice(0, height), slice(0, width))]
     areas = grid if unit == "slice" else list(block_areas((height, width)).values())
-    rows = [
-        (index, area, *_block(probability[(slice(None), *index)], plane, levels[index], area))
-        for index, plane in _each_plane(levels.shape[:-2], planes, (height, width))
-        for area in areas
-    ]
+    places, found = [], []
+    for index, plane in _each_plane(levels.shape[:-2], planes, (height, width)):
+        shares = probability[(slice(None), *index)]  # type: ignore[arg-type]
+        for area in areas:
+            places.append((index, area))
+            found.append(_block(shares, plane, levels[index], area))
     return Blocks(
-        tuple((index, area) for index, area, *_ in rows),
-        np.array([unsure for _, _, unsure, _, _ in rows]),
-        np.array([unseen > MOSTLY for _, _, _, unseen, _ in rows]),
-        np.array([looks for *_, looks in rows]),
+        tuple(places),
+        np.array([unsure for unsure, _, _ in found]),
+        np.array([unseen > MOSTLY for _, unseen, _ in found]),
+        np.array([looks for *_, looks in found]),
     )
 
 

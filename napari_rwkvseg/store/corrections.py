@@ -18,6 +18,7 @@ import portalocker
 from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.evidence import Evidence, EvidenceCount, count_levels
+from napari_rwkvseg.engine.held_out import HeldOut
 from napari_rwkvseg.engine.holdout import (
     Deal,
     block_areas,
@@ -26,7 +27,6 @@ from napari_rwkvseg.engine.holdout import (
     first_use,
     training_pieces,
 )
-from napari_rwkvseg.engine.judge import HeldOut
 from napari_rwkvseg.errors import ModelFileError
 from napari_rwkvseg.store.atomic import sweep_temporaries
 from napari_rwkvseg.store.evidence_file import (

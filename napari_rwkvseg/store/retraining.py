@@ -16,6 +16,7 @@ from napari_rwkvseg.engine.classes import shared_classes
 from napari_rwkvseg.engine.dataset import read_index
 from napari_rwkvseg.engine.device import choose_device, limit_threads
 from napari_rwkvseg.engine.evidence import EvidenceCount, find_levels
+from napari_rwkvseg.engine.holdout import witnesses
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.judge import Verdict
 from napari_rwkvseg.engine.predict import predict
@@ -254,14 +255,27 @@ def gather(project: Corrections, images: Sequence[str], names: Sequence[str]) ->
     """
     learnt = project.learnt()
     fresh = [image for image in dict.fromkeys(images) if image not in learnt]
-    again = list(learnt[-MOST_REPLAYED:])
+    again = _spread(learnt, MOST_REPLAYED)
+    silent = witnesses(again)
     return Lesson(
         tuple(piece for image in fresh for piece in project.to_learn(image, names)),
-        tuple(piece for image in again for piece in project.to_learn(image, names)),
+        tuple(
+            piece
+            for image in again
+            if image not in silent
+            for piece in project.to_learn(image, names)
+        ),
         tuple(held for image in fresh for held in project.to_judge(image, names))
         + tuple(held for image in again for held in project.to_judge(image, names, replay=True)),
         tuple(names),
     )
+
+
+def _spread(learnt: Sequence[str], most: int) -> list[str]:
+    """Return at most so many, from the first to the last: the oldest are forgotten most easily."""
+    if len(learnt) <= most:
+        return list(learnt)
+    return [learnt[number * (len(learnt) - 1) // (most - 1)] for number in range(most)]
 
 
 def _accept_pairs(

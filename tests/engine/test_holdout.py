@@ -21,6 +21,7 @@ from napari_rwkvseg.engine.holdout import (
     first_use,
     free_rectangles,
     training_pieces,
+    witnesses,
 )
 from tests.corrected import corrected
 
@@ -162,3 +163,35 @@ def test_odd_shapes_can_be_dealt(shape: tuple[int, int]) -> None:
     levels = np.full(shape, REVIEWED, np.uint8)
     plane = Evidence("odd", 0, np.zeros((*shape, 1)), np.zeros(shape, np.uint8), levels)
     assert set(dealt(plane).blocks) == set(block_areas(shape))
+
+
+def test_a_block_that_was_not_dealt_does_not_teach_yet() -> None:
+    plane = corrected()
+    seen = with_seen(plane, (slice(0, 16), slice(0, 32)))
+    deal = dealt(seen)
+    (piece,) = training_pieces(seen, deal)
+    assert piece.truth.shape == (16, 16)  # of two blocks one is held out, the other 14 unknown
+    assert not deal.teaches((3, 3))
+    assert not deal.held_out((3, 3))
+
+
+def test_an_image_that_teaches_or_judges_does_so_as_a_whole() -> None:
+    assert Deal((64, 64), "train").teaches((0, 0))
+    assert not Deal((64, 64), "judge").teaches((0, 0))
+    assert training_pieces(corrected(), Deal((64, 64), "judge")) == []
+
+
+@given(st.integers(2, 40))
+def test_about_a_third_of_what_was_learnt_only_judges(count: int) -> None:
+    learnt = [str(number) for number in range(count)]
+    silent = witnesses(learnt)
+    assert max(1, count // 3) <= len(silent) <= count // 3 + 1
+    assert len(silent) < count
+
+
+def test_witnesses_take_turns_and_a_single_image_is_replayed() -> None:
+    assert witnesses(["a"]) == witnesses([]) == ()
+    turns = [set(witnesses("abcdef"[:count])) for count in (4, 5, 6)]
+    assert set.union(*turns) >= set("abcd")
+    assert not turns[0] & turns[1]
+    assert not turns[1] & turns[2]

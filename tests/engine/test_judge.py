@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from napari_rwkvseg.engine.evidence import UNSEEN
-from napari_rwkvseg.engine.judge import HeldOut, Verdict, block_pixels, count_pixels, judge
+from napari_rwkvseg.engine.held_out import HeldOut, block_images, block_pixels, count_pixels
+from napari_rwkvseg.engine.judge import Verdict, judge
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, finish
 from tests.corrected import CPU, corrected, network
 
@@ -22,7 +23,9 @@ def counts(*blocks: tuple[int, int, int]) -> np.ndarray:
 
 def verdict(old: np.ndarray, new: np.ndarray, replay: list[bool] | None = None) -> Verdict:
     n = len(old)
-    return judge(old, new, [100] * n, replay or [False] * n, ["disc"])
+    again = replay or [False] * n
+    images = ["known" if known else "new" for known in again]
+    return judge(old, new, [100] * n, again, images, ["disc"])
 
 
 HALF = counts(*[(50, 100, 100)] * 4)
@@ -65,6 +68,59 @@ def test_two_blocks_are_too_few_to_tell() -> None:
     assert found.reason.startswith("Too few held-out blocks to tell: 2 of at least 3")
 
 
+def test_with_few_new_blocks_those_learnt_before_decide_along() -> None:
+    again = [False] * 2 + [True] * 4
+    old, new = np.concatenate([HALF[:2], HALF]), np.concatenate([GOOD[:2], GOOD])
+    better = verdict(old, new, again)
+    assert (better.answer, better.fresh.n) == ("better", 2)
+    assert "on 6 held-out blocks, those learnt before among them (+0.400" in better.reason
+    same = verdict(old, np.concatenate([GOOD[:2], HALF]), again)
+    assert same.answer == "cannot tell"  # four blocks of six gain nothing
+
+
+def test_the_interval_of_few_blocks_is_wider_than_that_of_many() -> None:
+    """Plain percentiles of the draws would already call three gains of four better."""
+    one_worse = counts(*[(90, 100, 100)] * 3, (49, 100, 100))
+    few, many = (
+        verdict(HALF, one_worse),
+        verdict(np.tile(HALF, (5, 1, 1)), np.tile(one_worse, (5, 1, 1))),
+    )
+    error = np.std([0.4, 0.4, 0.4, -0.01]) / 2  # of the mean of four blocks drawn from these
+    half = 3.182 * error * np.sqrt(4 / 3)  # Student's t of three degrees of freedom
+    assert few.fresh.high - few.fresh.gain == pytest.approx(half, rel=0.03)
+    assert few.fresh.low < 0 < 0.2 < many.fresh.low
+    assert (few.answer, many.answer) == ("cannot tell", "better")
+    assert (verdict(HALF[:1], GOOD[:1]).fresh.low, verdict(HALF[:1], GOOD[:1]).fresh.high) == (
+        -1,
+        1,
+    )
+
+
+def test_a_large_image_does_not_hide_that_a_small_one_is_lost() -> None:
+    small, large = counts(*[(9, 10, 10)] * 4), counts(*[(9000, 10000, 10000)] * 4)
+    old = np.concatenate([HALF, small, large])
+    new = np.concatenate([GOOD, counts(*[(5, 10, 10)] * 4), counts(*[(9010, 10000, 10000)] * 4)])
+    again = [False] * 4 + [True] * 8
+    found = judge(old, new, [1] * 12, again, ["new"] * 4 + ["s"] * 4 + ["l"] * 4, ["disc"])
+    assert found.replay is not None
+    assert found.replay.gain > 0  # of all pixels together
+    assert found.replay.image_gain == pytest.approx((-0.4 + 0.001) / 2)
+    assert found.replay.image_fall == pytest.approx(0.4 / 2)  # gains do not pay for falls
+    assert (found.answer, found.forgets) == ("worse", True)
+    assert found.reason.startswith("Dice on images learnt before fell, by 0.200 in the mean of all")
+
+
+def test_a_small_gain_is_not_worth_small_losses_in_many_images() -> None:
+    old = np.concatenate([HALF, *[counts((900, 1000, 1000))] * 8])
+    new = np.concatenate([counts(*[(51, 100, 100)] * 4), *[counts((898, 1000, 1000))] * 8])
+    images = ["new"] * 4 + [str(number) for number in range(8)]
+    found = judge(old, new, [1] * 12, [False] * 4 + [True] * 8, images, ["disc"])
+    assert found.fresh.low > 0
+    assert not found.forgets
+    assert found.answer == "cannot tell"
+    assert found.reason.startswith("Dice per image did not rise in the mean of all 9;")
+
+
 def test_what_was_learnt_before_must_not_be_lost() -> None:
     old = np.concatenate([HALF, GOOD])
     new = np.concatenate([GOOD, counts(*[(89, 100, 100)] * 4)])
@@ -73,7 +129,8 @@ def test_what_was_learnt_before_must_not_be_lost() -> None:
     assert found.reason.startswith("Dice on corrections learnt before fell from 0.900 to 0.890;")
     assert found.replay is not None
     assert (found.fresh.n, found.replay.n) == (4, 4)
-    slightly = np.concatenate([GOOD, counts(*[(8960, 10000, 10000)] * 4)])
+    assert found.forgets
+    slightly = np.concatenate([GOOD, counts(*[(8980, 10000, 10000)] * 4)])
     old = np.concatenate([HALF, counts(*[(9000, 10000, 10000)] * 4)])
     assert verdict(old, slightly, [False] * 4 + [True] * 4).answer == "better"
 
@@ -86,7 +143,7 @@ def test_if_all_was_learnt_before_that_decides() -> None:
 def test_classes_weigh_alike() -> None:
     old = np.tile([[[50.0, 100, 100], [80, 100, 100]]], (4, 1, 1))
     new = np.tile([[[90.0, 100, 100], [20, 100, 100]]], (4, 1, 1))
-    found = judge(old, new, [1] * 4, [False] * 4, ["disc", "ring"])
+    found = judge(old, new, [1] * 4, [False] * 4, ["new"] * 4, ["disc", "ring"])
     assert [score.gain for score in found.fresh.classes] == pytest.approx([0.4, -0.6])
     assert found.fresh.old_dice == pytest.approx(0.65)
     assert found.answer == "worse"
@@ -95,7 +152,7 @@ def test_classes_weigh_alike() -> None:
 def test_a_class_that_does_not_occur_is_listed_but_does_not_count() -> None:
     old = np.tile([[[50.0, 100, 100], [0, 0, 0]]], (4, 1, 1))
     new = np.tile([[[90.0, 100, 100], [0, 10, 0]]], (4, 1, 1))
-    found = judge(old, new, [1] * 4, [False] * 4, ["disc", "ring"])
+    found = judge(old, new, [1] * 4, [False] * 4, ["new"] * 4, ["disc", "ring"])
     assert [score.gain for score in found.fresh.classes] == pytest.approx([0.4, -1])
     assert (found.fresh.old_dice, found.fresh.new_dice) == pytest.approx((0.5, 0.9))
     assert found.answer == "better"
@@ -120,7 +177,7 @@ def test_the_interval_repeats() -> None:
 
 def test_nothing_held_out_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing is held out"):
-        judge(np.zeros((0, 1, 3)), np.zeros((0, 1, 3)), [], [], ["disc"])
+        judge(np.zeros((0, 1, 3)), np.zeros((0, 1, 3)), [], [], [], ["disc"])
 
 
 def test_only_held_out_pixels_with_evidence_are_counted() -> None:
@@ -137,6 +194,7 @@ def test_only_held_out_pixels_with_evidence_are_counted() -> None:
     assert found.shape == (2, 1, 3)
     assert found[:, 0].tolist() == [[pixels] * 3 for pixels in wanted]
     assert block_pixels([held]) == [8 * 16, 16 * 64]
+    assert block_images([held]) == ["image 0"] * 2
 
 
 def test_a_class_the_model_does_not_know_is_not_found() -> None:
@@ -151,7 +209,7 @@ def test_large_planes_are_read_block_by_block_with_the_same_result(
 ) -> None:
     held = HeldOut(corrected(), ((slice(16, 32), slice(48, 64)), (slice(32, 48), slice(0, 16))))
     whole = finish(count_pixels(network(), [held], [1], CPU))
-    monkeypatch.setattr("napari_rwkvseg.engine.judge.WHOLE", 32)
+    monkeypatch.setattr("napari_rwkvseg.engine.held_out.WHOLE", 32)
     assert (finish(count_pixels(network(), [held], [1], CPU)) == whole).all()
 
 

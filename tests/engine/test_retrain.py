@@ -11,11 +11,12 @@ import torch
 
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.evidence import Evidence
+from napari_rwkvseg.engine.finetune import Finetuned
+from napari_rwkvseg.engine.held_out import HeldOut
 from napari_rwkvseg.engine.holdout import Deal, block_areas, deal_blocks, training_pieces
-from napari_rwkvseg.engine.judge import HeldOut
-from napari_rwkvseg.engine.progress import Cancelled, CancelToken, finish
+from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Job, Progress, finish
 from napari_rwkvseg.engine.retrain import Candidate, Lesson, retrain
-from tests.corrected import CPU, LEARNING, QUICK, corrected, model, network
+from tests.corrected import CPU, LEARNING, QUICK, SLOPE, corrected, model, network
 
 Poison = Callable[[np.ndarray], np.ndarray]
 
@@ -69,6 +70,35 @@ def test_poisoned_labels_are_not_accepted(poison: Poison) -> None:
     assert found.verdict.answer != "better"
 
 
+def with_clutter(seed: int, clutter: float) -> Evidence:
+    """Discs as bright as can be, and half of the ground as bright as `clutter`."""
+    plane = corrected(seed)
+    image = np.where(plane.truth > 0, 1.0, np.where(np.indices((64, 64))[1] % 16 < 8, 0.1, clutter))
+    return replace(plane, image=image[..., None])
+
+
+@pytest.mark.parametrize(
+    ("clutter", "share", "answer"),
+    [(0.1, 1.0, "better"), (0.4, 0.5, "better"), (0.85, 1.0, "worse")],
+)
+def test_the_way_is_shortened_until_nothing_is_forgotten(
+    clutter: float, share: float, answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The border falls from 0.9 to 0.2: on the way the discs are found, in the end the clutter."""
+
+    def learn(*arguments: object) -> Job[Finetuned]:
+        yield Progress(1, 1)
+        return Finetuned(network(border=0.2), 1, 1)
+
+    monkeypatch.setattr("napari_rwkvseg.engine.retrain.finetune", learn)
+    what = lesson([corrected(0)], replay=[with_clutter(1, clutter), with_clutter(2, clutter)])
+    found = retrained(model(border=0.9), what)
+    assert (found.share, found.verdict.answer) == (share, answer)
+    assert found.verdict.forgets == (answer == "worse")
+    border = found.tuned.network.decoder.classify.bias[1].detach() / -SLOPE
+    assert float(border) == pytest.approx(0.9 - 0.7 * share)
+
+
 def test_a_new_class_is_learnt_and_the_old_one_kept() -> None:
     plane = corrected(0)
     dim = corrected(5)
@@ -113,13 +143,13 @@ def test_without_anything_held_out_there_is_no_retrain() -> None:
 def test_learning_gets_what_the_comparison_leaves_but_at_least_half() -> None:
     given: list[float] = []
 
-    def seconds(spent: float) -> float:
+    def seconds(spent: float, replay: Sequence[Evidence] = ()) -> float:
         clock = iter([0.0, spent])
 
         def first_two() -> float:
             return next(clock)
 
-        what = lesson([corrected(0)])
+        what = lesson([corrected(0)], replay)
         job = retrain(model(), what, QUICK, CPU, None, first_two)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("napari_rwkvseg.engine.retrain.finetune", _note(given))
@@ -128,6 +158,7 @@ def test_learning_gets_what_the_comparison_leaves_but_at_least_half() -> None:
         return given[-1]
 
     assert seconds(spent=4.0) == QUICK.seconds - 10
+    assert seconds(spent=4.0, replay=[corrected(1)]) == QUICK.seconds - 22  # shorter steps as well
     assert seconds(spent=40.0) == QUICK.seconds / 2
 
 

@@ -12,8 +12,11 @@ import torch
 
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.dataset import DatasetError
+from napari_rwkvseg.engine.evidence import REVIEWED
+from napari_rwkvseg.engine.holdout import witnesses
 from napari_rwkvseg.engine.image import interpret
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Progress, finish
+from napari_rwkvseg.store.accepting import Corrected, accept
 from napari_rwkvseg.store.corrections import Corrections
 from napari_rwkvseg.store.ledger import read_ledger
 from napari_rwkvseg.store.library import Library
@@ -132,6 +135,37 @@ def test_only_images_at_hand_and_learnt_ones_take_part(tmp_path: Path) -> None:
     assert {piece.image_id for piece in lesson.fresh} == {third}
     assert {piece.image_id for piece in lesson.replay} == {first}
     assert {held.evidence.image_id for held in lesson.held_out} == {first, third}
+
+
+def known(tmp_path: Path, count: int) -> tuple[Corrections, list[str]]:
+    """A project in which so many images were learnt; their ids in the order of the deal."""
+    project = Corrections(tmp_path / "corrections")
+    for seed in range(count):
+        image, mask = pair(seed)
+        levels = np.full(mask.shape, REVIEWED, np.uint8)
+        image_id = finish(accept(project, model(), Corrected(image, mask, levels), ["disc"]))
+        project.deal([image_id])
+        project.note_learnt([image_id])
+    return project, list(project.learnt())
+
+
+def test_witnesses_judge_and_do_not_teach(tmp_path: Path) -> None:
+    project, ids = known(tmp_path, 4)
+    lesson = gather(project, [], ["disc"])
+    silent = witnesses(ids)
+    assert len(silent) == 1
+    assert {piece.image_id for piece in lesson.replay} == set(ids) - set(silent)
+    assert {held.evidence.image_id for held in lesson.held_out} == set(ids)
+    assert all(held.replay for held in lesson.held_out)
+
+
+def test_what_was_learnt_first_is_still_looked_at_when_there_is_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_rwkvseg.store.retraining.MOST_REPLAYED", 3)
+    project, ids = known(tmp_path, 6)
+    lesson = gather(project, [], ["disc"])
+    assert {held.evidence.image_id for held in lesson.held_out} == {ids[0], ids[2], ids[5]}
 
 
 def test_the_same_seed_and_steps_give_the_same_model_in_any_project(tmp_path: Path) -> None:

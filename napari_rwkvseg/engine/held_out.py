@@ -1,0 +1,152 @@
+"""Held-out corrections, and what a network makes of them: right, found and wanted pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_rwkvseg.engine.evidence import Evidence
+from napari_rwkvseg.engine.holdout import Rectangle
+from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
+from napari_rwkvseg.engine.source import widened
+from napari_rwkvseg.network.model import SegmentationNetwork
+
+CONTEXT = 64  # pixels around a block that the network sees
+WHOLE = 640  # longest side of a plane that is read in one piece, as in prediction
+
+Counts = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """The held-out blocks of one corrected plane.
+
+    Attributes
+    ----------
+    evidence : Evidence
+        The plane.
+    blocks : tuple of (slice, slice)
+        Rows and columns of its held-out blocks.
+    replay : bool
+        Whether the image was learnt before.
+    """
+
+    evidence: Evidence
+    blocks: tuple[Rectangle, ...]
+    replay: bool = False
+
+
+def count_pixels(
+    network: SegmentationNetwork,
+    held_out: Sequence[HeldOut],
+    class_rows: Sequence[int | None],
+    device: torch.device,
+    token: CancelToken | None = None,
+) -> Job[Counts]:
+    """Compare a network with what is held out, block by block.
+
+    Parameters
+    ----------
+    network : SegmentationNetwork
+        In evaluation mode, on `device`.
+    held_out : sequence of HeldOut
+        What to compare with.
+    class_rows : sequence of int or None
+        For each class of the truth, in label order, the network's number of it; None if it does
+        not know the class.
+    device : torch.device
+        Where the network lies.
+    token : CancelToken, optional
+        Polled at every forward pass.
+
+    Yields
+    ------
+    Progress
+        One per plane.
+
+    Returns
+    -------
+    ndarray, float64, shape (blocks, K, 3)
+        Pixels with evidence that are right, found, and wanted, per block and class.
+    """
+    counts: list[list[list[int]]] = []
+    for done, held in enumerate(held_out, start=1):
+        found = _Finder(network, held.evidence, device, token)
+        for block in held.blocks:
+            seen = held.evidence.seen[block]
+            truth = held.evidence.truth[block]
+            classes = found.classes(block)
+            counts.append(
+                [
+                    _agreement(classes == row if row else np.zeros_like(seen), truth == k, seen)
+                    for k, row in enumerate(class_rows, start=1)
+                ]
+            )
+        yield Progress(done, len(held_out), "Comparing on held-out corrections")
+    return np.array(counts, np.float64).reshape(-1, len(class_rows), 3)
+
+
+def block_pixels(held_out: Sequence[HeldOut]) -> list[int]:
+    """Return the pixels with evidence of all blocks, in the order of `count_pixels`."""
+    return [
+        int(np.count_nonzero(held.evidence.seen[block]))
+        for held in held_out
+        for block in held.blocks
+    ]
+
+
+def block_images(held_out: Sequence[HeldOut]) -> list[str]:
+    """Return the ids of the images of all blocks, in the order of `count_pixels`."""
+    return [held.evidence.image_id for held in held_out for _ in held.blocks]
+
+
+def _agreement(
+    found: NDArray[np.bool_], wanted: NDArray[np.bool_], seen: NDArray[np.bool_]
+) -> list[int]:
+    masks = (found & wanted & seen, found & seen, wanted & seen)
+    return [int(np.count_nonzero(mask)) for mask in masks]
+
+
+class _Finder:
+    """Classes that a network finds in the blocks of a plane: at once, or block by block."""
+
+    def __init__(
+        self,
+        network: SegmentationNetwork,
+        evidence: Evidence,
+        device: torch.device,
+        token: CancelToken | None,
+    ) -> None:
+        self._network, self._device, self._token = network, device, token
+        self._image = evidence.image
+        self._whole: NDArray[Any] | None = None
+        if max(evidence.truth.shape) <= WHOLE:
+            self._whole = self._forward((slice(None), slice(None)))
+
+    def classes(self, block: Rectangle) -> NDArray[Any]:
+        """Return the class of each pixel of a block."""
+        if self._whole is not None:
+            return self._whole[block]
+        around = widened(block, self._image.shape[:2], CONTEXT)
+        found = self._forward(around)
+        inside = tuple(
+            slice(part.start - wide.start, part.stop - wide.start)
+            for part, wide in zip(block, around, strict=True)
+        )
+        result: NDArray[Any] = found[inside]
+        return result
+
+    def _forward(self, area: Rectangle) -> NDArray[Any]:
+        if self._token is not None:
+            self._token.raise_if_cancelled()
+        values = np.asarray(self._image[area], np.float32)
+        image = torch.from_numpy(values).permute(2, 0, 1)[None].to(self._device)
+        with torch.inference_mode():
+            logits = self._network(image)
+        found: NDArray[Any] = logits[0].argmax(0).cpu().numpy()
+        return found
