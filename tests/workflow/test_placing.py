@@ -30,7 +30,8 @@ class Turns:
             LABELS, "mask", Geometry({}), card, True, lambda: None, self._count
         )
 
-    def _count(self) -> None:
+    def _count(self, link: MaskLink) -> None:
+        assert link.layer is self.layer
         self.filled += 1
 
     def turn(self) -> None:
