@@ -25,7 +25,8 @@ ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "qtpy", "napari", "skimage", "scipy")
 PACKAGE = ROOT / "napari_rwkvseg"
 MODELS = PACKAGE / "models"
-OPTIONAL = {"zarr"}  # an extra; who opens such a folder without it is told
+# zarr is an extra: who opens such a folder without it is told; triton comes with torch for CUDA
+OPTIONAL = {"triton", "zarr"}
 DECLARED = [text for text in requires("napari-rwkvseg") or [] if "extra ==" not in text]
 
 

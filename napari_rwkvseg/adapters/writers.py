@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from psygnal import SignalInstance
 
 from napari_rwkvseg.adapters.to_layers import GEOMETRY
+from napari_rwkvseg.adapters.written import written
 from napari_rwkvseg.engine.units import short_unit
 from napari_rwkvseg.errors import BadImageError
 from napari_rwkvseg.store.formats.geometry import Geometry
 from napari_rwkvseg.store.formats.saving import smallest, write_array
-
-written = SignalInstance((object,))
-"""Emitted with the array of a layer once it is in a file; napari itself tells nobody."""
 
 _DEFAULT_AXES = "tzyx"
 _LETTERS = "tzncyx"

@@ -15,7 +15,7 @@ from psygnal import Signal, SignalGroupDescriptor
 
 from napari_rwkvseg.adapters.from_layers import LayerLike, full_resolution
 from napari_rwkvseg.adapters.to_layers import Geometry, geometry_of
-from napari_rwkvseg.adapters.writers import written
+from napari_rwkvseg.adapters.written import written
 from napari_rwkvseg.engine.card import ModelCard
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.errors import JournalError
