@@ -17,7 +17,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from benchmarks import heartbeat
-from benchmarks.event_loop import SIDE, as_row, discs, fresh_process
+from benchmarks.event_loop import SIDE, as_row, discs, fresh_process, summary
 from benchmarks.heartbeat import Heartbeat, Hold, Waits
 from tests.fakes import fake_model
 from tests.widgets.docking import Desk
@@ -93,10 +93,10 @@ class TestHeartbeat:
         assert heart.longest.cpu < 0.1
 
     def test_what_was_before_is_forgotten(self, heart: Heartbeat, qtbot: QtBot) -> None:
-        time.sleep(0.15)
+        time.sleep(0.5)
         heart.reset()
         qtbot.wait(50)
-        assert heart.longest.wall < 0.15
+        assert heart.longest.seconds < 0.5
 
     def test_waiting_for_a_processor_does_not_count_but_work_does(self) -> None:
         assert Hold(wall=0.5, cpu=0.1, waited=0.3).seconds == pytest.approx(0.2)
@@ -126,6 +126,14 @@ class TestHeartbeat:
     ) -> None:
         monkeypatch.setattr(heartbeat, "TASKS", tmp_path / "missing")
         assert Waits().total() == 0.0
+
+
+def test_rounds_are_summed_up_by_least_and_middle_and_the_culprit_of_the_worst() -> None:
+    def round_of(*seconds: float) -> list[dict[str, Any]]:
+        return [as_row(("refine", Hold(one, where=(f"{one}",)))) for one in seconds]
+
+    (row,) = summary([round_of(0.5), round_of(0.125), round_of(0.25)])
+    assert (row["held min"], row["held median"], row["where"]) == (125, 250, ["0.5"])
 
 
 def test_a_row_says_all_in_milliseconds() -> None:
