@@ -139,6 +139,28 @@ def test_a_layer_is_watched_once(it: Studio) -> None:
     assert len([path for path in it.root.iterdir() if path.is_dir()]) == 1
 
 
+def test_a_mark_during_a_sweep_is_written_by_the_next(it: Studio) -> None:
+    it.watch()
+    it.stroke(1)
+    it.alarm.advance(0.25)
+    it.runner.step()
+    it.autosave.note(Mark.ACCEPT)
+    it.settle()
+    it.close()
+    assert it.on_disk() is None
+
+
+def test_what_nobody_announced_is_written_when_closing(it: Studio) -> None:
+    it.layer = it.viewer.add_labels(np.ones((4, 9, 9), np.uint8))
+    it.watch(plane=lambda: (0,))
+    it.settle()
+    it.layer.data[2] = 5
+    it.close()
+    found = find_unclean(it.root, it.image, (4, 9, 9))
+    assert found is not None
+    assert found.mask[2, 0, 0] == 5
+
+
 @pytest.mark.parametrize("mark", [Mark.ACCEPT, Mark.EXPORT])
 def test_closing_after_all_is_saved_leaves_nothing(it: Studio, mark: Mark) -> None:
     it.watch()
