@@ -99,6 +99,12 @@ class FakeLibrary:
     def install(self, source: str | Path | Model) -> Any:
         raise ModelNotFoundError(f"No model file {source!r}.")
 
+    def versions(self, name: str) -> tuple[Any, ...]:
+        return ()
+
+    def activate(self, name: str, sha256: str) -> Any:
+        raise ModelNotFoundError(f"No version {sha256!r}.")
+
     def delete(self, name: str) -> Any:
         self.trash.append((name, self.models.pop(name)))
         return self.trash[-1]

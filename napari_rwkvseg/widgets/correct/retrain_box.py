@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import QElapsedTimer
+from qtpy.QtWidgets import QApplication, QProgressBar, QPushButton, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_rwkvseg.widgets.correct.curve_plot import CurvePlot
@@ -19,6 +20,8 @@ class RetrainBox(QWidget):
     def __init__(self, correcting: Correcting, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._correcting = correcting
+        self._started = QElapsedTimer()
+        self._started.start()
 
         self.models = combo("The model that learns the corrections; it stays as it is")
         self.about = muted()
@@ -50,10 +53,11 @@ class RetrainBox(QWidget):
         self._show_curves(correcting.state.curves)
 
     def _click(self) -> None:
-        if self._correcting.state.running:
-            self._correcting.models.retraining.cancel()
-        else:
+        if not self._correcting.state.running:
             self._correcting.models.retraining.start()
+            self._started.start()
+        elif self._started.elapsed() > QApplication.doubleClickInterval():
+            self._correcting.models.retraining.cancel()  # not for the second half of a double click
 
     def _choose(self, index: int) -> None:
         models = self._correcting.workflow.state.models

@@ -1,0 +1,418 @@
+"""From corrections to a model, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from napari_rwkvseg.errors import RwkvSegError
+from napari_rwkvseg.store.corrections import Corrections
+from napari_rwkvseg.store.library import data_folder
+from napari_rwkvseg.workflow import masks
+from napari_rwkvseg.workflow.correct import BACKGROUND, Part
+from napari_rwkvseg.workflow.correct.retraining import target_name
+from tests.corrected import LEARNING, discs, model
+from tests.workflow.correct.bench import CorrectBench
+
+
+def project(name: str = "small") -> Corrections:
+    return Corrections(data_folder() / "corrections" / name)
+
+
+def half_corrected(it: CorrectBench) -> tuple[Any, np.ndarray]:
+    """Correct and accept the upper half of the discs only; return the mask and the truth."""
+    image, truth = discs()
+    mask = it.open(image)
+    upper = np.arange(64)[:, None] < 40
+    wrong = (mask.data != truth) & upper
+    it.paint(wrong, truth[wrong])
+    it.viewer.layers["discs"].corner_pixels = np.array([[0, 0], [39, 63]])
+    it.correcting.accept(Part.VISIBLE)
+    return mask, truth
+
+
+def test_a_better_model_comes_into_use_and_the_rest_of_the_mask_follows(it: CorrectBench) -> None:
+    mask, truth = half_corrected(it)
+    before = mask.data.copy()
+    it.retrain()
+    report = it.state.report
+    assert report is not None
+    assert report.verdict.answer == "better"
+    assert it.active() == report.sha256 != it.start.sha256
+    assert it.workflow.state.card is not None
+    assert it.workflow.state.card.parent == it.start.sha256
+    np.testing.assert_array_equal(mask.data[:40], before[:40])  # accepted: never touched
+    assert np.count_nonzero(mask.data != truth) < np.count_nonzero(before != truth) / 2
+    assert "Ctrl-Z brings them back" in it.text
+    mask.undo()
+    np.testing.assert_array_equal(mask.data, before)
+    assert it.state.count.changed == np.count_nonzero(before[:40] != mask.data[:40]) + changed(it)
+
+
+def changed(it: CorrectBench) -> int:
+    """Count the changes by hand."""
+    subject = it.correcting.subjects.current
+    assert subject is not None
+    return int(np.count_nonzero(subject.layer.data != subject.link.written()))
+
+
+def test_curves_hold_loss_and_dice_and_the_text_tells_the_time_left(it: CorrectBench) -> None:
+    it.corrected()
+    it.correcting.models.retraining.start()
+    texts = []
+    while len(it.state.curves.loss) < 9:
+        it.learning.step()
+        texts.append(it.state.progress.text)
+    assert it.state.running
+    assert [step for step, _ in it.state.curves.loss] == list(range(1, 10))
+    assert [step for step, _ in it.state.curves.dice] == [2, 4, 6, 8]
+    assert it.state.curves.planned == 24
+    assert any(text.startswith("Step 9 of 24 · ") for text in texts)
+    assert texts[0] == "Loading the model"
+
+
+def test_cancel_leaves_models_and_layers_as_they_were(it: CorrectBench) -> None:
+    mask = it.corrected()
+    before = mask.data.copy()
+    it.correcting.models.retraining.start()
+    for _ in range(8):
+        it.learning.step()
+    it.correcting.models.retraining.cancel()
+    assert not it.state.running
+    assert it.learning.token.cancelled
+    assert it.text == "Stopped. The model is as it was."
+    assert it.state.report is None
+    assert [v.sha256 for v in it.library.versions("small")] == [it.start.sha256]
+    np.testing.assert_array_equal(mask.data, before)
+
+
+def test_a_second_click_starts_nothing(it: CorrectBench) -> None:
+    it.corrected()
+    it.correcting.models.retraining.start()
+    it.correcting.models.retraining.start()
+    assert it.learning.started == 1
+
+
+def test_nothing_to_learn_from_is_said_at_once(it: CorrectBench) -> None:
+    it.open(discs()[0])
+    it.correcting.models.retraining.start()
+    assert it.text.startswith("Nothing to learn from yet")
+    assert not it.learning.busy
+
+
+def test_too_little_evidence_is_a_sentence(it: CorrectBench) -> None:
+    it.open(discs()[0])
+    it.paint((np.array([1]), np.array([1])), 1)
+    it.retrain()
+    assert it.text.startswith("Too few corrections")
+    assert not it.state.running
+
+
+def test_a_model_that_is_not_better_is_kept_aside_and_can_be_tried_and_used(
+    tmp_path: Path,
+) -> None:
+    it = CorrectBench(tmp_path, model(border=0.5))
+    mask = it.open(discs()[0])
+    right = mask.data.copy()
+    it.paint(np.ones((64, 64), bool), 1)
+    it.paint((np.arange(64) % 3 == 0)[:, None] & np.ones((64, 64), bool), 0)
+    it.correcting.accept(Part.IMAGE)
+    with mock.patch("napari_rwkvseg.engine.retrain.judge", wraps=None) as judged:
+        from napari_rwkvseg.engine.judge import judge
+
+        def worse(*args: Any, **keywords: Any) -> Any:
+            from dataclasses import replace
+
+            return replace(judge(*args, **keywords), answer="cannot tell")
+
+        judged.side_effect = worse
+        it.retrain()
+    report = it.state.report
+    assert report is not None
+    assert it.active() == it.start.sha256
+    assert "kept aside" in it.text
+    assert it.state.difference is not None
+    corrected = mask.data.copy()
+    it.correcting.models.try_it()
+    it.learning.finish()
+    assert it.viewer.layers[-1].name == "discs · mask (tried)"
+    assert it.mask is mask
+    np.testing.assert_array_equal(mask.data, corrected)
+    it.correcting.models.use_anyway()
+    it.learning.finish()
+    assert it.active() == report.sha256
+    np.testing.assert_array_equal(mask.data, corrected)
+    it.correcting.models.go_back()
+    it.learning.finish()
+    assert it.active() == it.start.sha256
+    it.correcting.reset()
+    np.testing.assert_array_equal(mask.data, right)
+
+
+def test_going_back_is_bit_for_bit_and_the_mask_follows(it: CorrectBench) -> None:
+    before = it.library.path("small").read_bytes()
+    mask, _ = half_corrected(it)
+    corrected = mask.data.copy()
+    it.retrain()
+    assert it.library.path("small").read_bytes() != before
+    it.correcting.models.go_back()
+    it.learning.finish()
+    assert it.library.path("small").read_bytes() == before
+    np.testing.assert_array_equal(mask.data, corrected)
+    assert [version.active for version in it.state.versions] == [False, True]
+    it.workflow.segment()  # the old model, not one kept in memory
+    it.segmenting.finish()
+    assert it.mask is not mask
+    np.testing.assert_array_equal(it.mask.data[40:], corrected[40:])
+
+
+def test_any_version_of_the_list_can_be_used(it: CorrectBench) -> None:
+    it.corrected()
+    it.retrain()
+    latest, first = it.state.versions
+    it.correcting.models.activate(first.name, first.sha256)
+    it.learning.finish()
+    assert it.active() == it.start.sha256
+    it.correcting.models.activate(latest.name, latest.sha256)
+    it.learning.finish()
+    assert it.active() == latest.sha256
+
+
+def test_another_programs_versions_appear_when_the_list_is_read(it: CorrectBench) -> None:
+    it.library.install(model(border=0.3), activate=False)
+    it.correcting.models.versions.read()
+    assert len(it.state.versions) == 2
+
+
+def test_a_version_that_is_gone_is_a_sentence(it: CorrectBench) -> None:
+    it.correcting.models.activate("small", "f" * 64)
+    assert it.text.startswith("Model 'small' has no single version")
+
+
+def test_several_images_teach_together_open_or_closed(it: CorrectBench) -> None:
+    it.corrected(0)
+    it.viewer.layers.clear()
+    it.corrected(1)
+    assert it.state.images == 2
+    it.retrain()
+    assert len(project().images()) == 2
+    assert it.state.images == 1
+    report = it.state.report
+    assert report is not None
+    assert report.verdict.fresh.n == 8
+
+
+def test_what_is_taken_back_is_no_longer_learnt_from(it: CorrectBench) -> None:
+    it.corrected(0)
+    it.retrain()
+    (first,) = project().images()
+    it.correcting.reset()
+    it.corrected(1)
+    it.retrain()
+    assert len(project().images()) == 1
+    assert first not in project().images()
+
+
+def test_a_new_class_gets_a_row_of_its_own(it: CorrectBench) -> None:
+    image, truth = discs()
+    two = truth.copy()
+    two[:, 32:] *= 2  # discs on the right are of another class
+    it.open(image)
+    it.correcting.classes.add("right")
+    it.paint_truth(two)
+    it.correcting.accept(Part.IMAGE)
+    assert it.state.target == "small"
+    it.retrain()
+    report = it.state.report
+    assert report is not None
+    assert [score.name for score in report.verdict.fresh.classes] == ["disc", "right"]
+    fresh = it.library.versions("small")[-1]
+    assert fresh.card.class_names == ("disc", "right")
+
+
+def test_a_first_model_from_scribbles_alone_gets_a_name_of_its_own(it: CorrectBench) -> None:
+    image, truth = discs()
+    it.viewer.add_image(image, name="discs")
+    it.correcting.start_empty()
+    it.correcting.classes.rename(1, "Round Thing")
+    assert it.state.target == "round-thing"
+    scribbles = np.zeros((64, 64), bool)
+    scribbles[::3] = True
+    it.paint(scribbles & (truth > 0), 1)
+    it.paint(scribbles & (truth == 0), BACKGROUND)
+    it.retrain()
+    report = it.state.report
+    assert report is not None
+    assert (report.name, report.base) == ("round-thing", "small")
+    assert it.active() == it.start.sha256
+    card = it.library.card("round-thing")
+    assert card.class_names == ("Round Thing",)
+    assert card.title == "Round Thing (own model, from small)"
+    assert project("round-thing").images()
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        (("disc",), "small"),
+        (("disc", "x"), "small"),
+        (("Membrane A/B",), "membrane-a-b"),
+        (("名前",), "own-model"),
+    ],
+)
+def test_a_model_that_no_longer_finds_the_same_has_another_name(
+    names: tuple[str, ...], wanted: str
+) -> None:
+    assert target_name("small", ("disc",), names) == wanted
+
+
+def test_removing_the_image_while_learning_keeps_the_model(it: CorrectBench) -> None:
+    it.corrected()
+    it.correcting.models.retraining.start()
+    for _ in range(6):
+        it.learning.step()
+    it.viewer.layers.clear()
+    it.learning.finish()
+    report = it.state.report
+    assert report is not None
+    assert it.active() == report.sha256
+    assert not it.state.running
+
+
+def test_painting_while_the_mask_is_predicted_anew_is_never_overwritten(it: CorrectBench) -> None:
+    mask, _ = half_corrected(it)
+    it.correcting.models.retraining.start()
+    while it.state.report is None:
+        it.learning.step()
+    assert it.state.running
+    it.paint((np.array([50, 51]), np.array([3, 3])), 1)
+    painted = mask.data[50:52, 3].copy()
+    it.learning.finish()
+    np.testing.assert_array_equal(mask.data[50:52, 3], painted)
+    assert it.state.count.changed == changed(it)
+
+
+def test_too_many_changes_to_undo_go_to_a_new_layer_with_all_corrections(
+    it: CorrectBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask, truth = half_corrected(it)
+    before, levels = mask.data.copy(), it.state.count
+    monkeypatch.setattr(masks, "UNDOABLE_LIMIT", 3)
+    it.retrain()
+    assert "new layer" in it.text
+    assert it.mask is not mask
+    np.testing.assert_array_equal(mask.data, before)
+    assert not mask.visible
+    np.testing.assert_array_equal(it.mask.data[:40], truth[:40])
+    assert it.state.count == levels
+    assert it.state.accepted == 1
+
+
+def test_objects_that_people_touched_are_kept_whole(tmp_path: Path) -> None:
+    it = CorrectBench(tmp_path, model(border=0.9, objects=True))
+    image, truth = discs()
+    mask = it.open(image)
+    upper = np.arange(64)[:, None] < 40
+    it.paint((mask.data > 0) & (truth == 0) & upper, 0)
+    it.paint((mask.data == 0) & (truth > 0) & upper, 500)
+    it.viewer.layers["discs"].corner_pixels = np.array([[0, 0], [39, 63]])
+    it.correcting.accept(Part.VISIBLE)
+    before = mask.data.copy()
+    it.retrain()
+    np.testing.assert_array_equal(mask.data[:40], before[:40])
+    kept = np.isin(before, np.unique(before[:40])) & (before > 0)
+    np.testing.assert_array_equal(mask.data[kept], before[kept])
+    mask.undo()
+    np.testing.assert_array_equal(mask.data, before)
+
+
+def test_the_difference_is_a_picture_and_a_layer(it: CorrectBench) -> None:
+    it.corrected()
+    it.retrain()
+    difference = it.state.difference
+    assert difference is not None
+    assert difference.picture.shape == (64, 64, 3)
+    assert difference.compared == 64 * 64
+    it.correcting.models.set_comparing(True)
+    layer = it.viewer.layers["Old and new model"]
+    assert np.count_nonzero(layer.data) == difference.changed > 0
+    it.correcting.models.set_comparing(False)
+    assert "Old and new model" not in it.viewer.layers
+
+
+def test_a_disk_that_refuses_is_a_sentence_and_changes_nothing(
+    it: CorrectBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = it.corrected()
+    before = mask.data.copy()
+
+    def refuse(*args: object, **keywords: object) -> None:
+        raise RwkvSegError("The disk is full. Free some space.")
+
+    monkeypatch.setattr(it.library, "install", refuse)
+    it.retrain()
+    assert it.text == "The disk is full. Free some space."
+    assert not it.state.running
+    assert it.active() == it.start.sha256
+    np.testing.assert_array_equal(mask.data, before)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A suggestion."""
+
+    index: tuple[int, ...]
+    area: tuple[slice, slice]
+    score: float = 1.0
+
+
+def test_next_goes_to_what_is_suggested(tmp_path: Path) -> None:
+    asked: list[Any] = []
+
+    def suggest(probability: Any, planes: Any, levels: Any) -> Spot:
+        asked.append((probability.shape, planes((2,)).shape, int(levels.sum())))
+        return Spot((2,), (slice(8, 24), slice(32, 48)))
+
+    it = CorrectBench(tmp_path, suggest=suggest)
+    image = np.stack([discs(seed)[0] for seed in range(3)])
+    it.open(image, axis_labels=("z", "y", "x"), scale=(4, 2, 2))
+    it.correcting.next_place()
+    assert asked == [((1, 3, 64, 64), (64, 64, 1), 0)]
+    assert it.viewer.dims.current_step[0] == 2
+    assert it.viewer.scene.camera.center[-2:] == (2 * 15.5, 2 * 39.5)
+    assert it.viewer.scene.camera.zoom == pytest.approx(350 / 32)
+
+
+def test_next_says_when_everything_was_seen(tmp_path: Path) -> None:
+    it = CorrectBench(tmp_path, suggest=lambda probability, planes, levels: None)
+    it.open(discs()[0])
+    it.correcting.next_place()
+    assert it.text == "Everything was looked at."
+
+
+def test_only_the_segmented_part_is_offered_to_next(tmp_path: Path) -> None:
+    def suggest(probability: Any, planes: Any, levels: Any) -> Spot:
+        assert planes(()).shape == (*levels.shape, 1) == (16, 32, 1)
+        return Spot((), (slice(0, 4), slice(0, 4)))
+
+    it = CorrectBench(tmp_path, suggest=suggest)
+    layer = it.viewer.add_image(discs()[0], name="discs")
+    layer.corner_pixels = np.array([[16, 32], [31, 63]])
+    from napari_rwkvseg.workflow import Region
+
+    it.workflow.set_region(Region.VISIBLE)
+    it.segment()
+    it.correcting.next_place()
+    assert it.viewer.scene.camera.center[-2:] == (17.5, 33.5)
+
+
+def test_learning_is_done_with_the_wanted_options(it: CorrectBench) -> None:
+    it.corrected()
+    it.retrain()
+    card = it.library.card("small")
+    assert card.command == f"napari-rwkvseg finetune --steps {LEARNING.steps} --seed 0"
