@@ -326,7 +326,7 @@ def _card(
         command=f"napari-rwkvseg finetune --steps {tuned.planned} --seed {seed}",
         seed=seed,
         steps=tuned.steps,
-        metrics=_metrics(count, found.verdict),
+        metrics=_metrics(count, found),
         parent=model.sha256,
         created=datetime.now(UTC).date().isoformat(),
     )
@@ -337,9 +337,9 @@ def _with(text: str, added: str) -> str:
     return text if text.endswith(added) else "; ".join(filter(None, (text, added)))
 
 
-def _metrics(count: EvidenceCount, verdict: Verdict) -> dict[str, float]:
+def _metrics(count: EvidenceCount, found: Candidate) -> dict[str, float]:
     """Return counts and scores: of held-out corrections, never of a test set."""
-    fresh, replay = verdict.fresh, verdict.replay
+    fresh, replay = found.verdict.fresh, found.verdict.replay
     metrics: dict[str, float] = {
         "held_out_dice": fresh.new_dice,
         "held_out_dice_before": fresh.old_dice,
@@ -348,6 +348,7 @@ def _metrics(count: EvidenceCount, verdict: Verdict) -> dict[str, float]:
         "blocks": fresh.n,
         "changed_pixels": count.changed,
         "reviewed_pixels": count.reviewed,
+        "share_of_the_way": found.share,
     }
     if replay is not None:
         metrics |= {"replay_dice": replay.new_dice, "replay_dice_before": replay.old_dice}

@@ -71,6 +71,7 @@ def test_a_better_model_carries_its_lineage(tmp_path: Path) -> None:
     assert card.metrics["blocks"] == 4
     assert card.metrics["changed_pixels"] + card.metrics["reviewed_pixels"] == 64 * 64
     assert card.metrics["changed_pixels"] > 100
+    assert card.metrics["share_of_the_way"] == 1
     assert "replay_dice" not in card.metrics
 
 
