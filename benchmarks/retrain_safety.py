@@ -8,8 +8,9 @@ both with index.csv. Three parts, each left out with `--parts`:
 forgetting   Retrains on the other kind, one after the other, with some accepted images of the own
              kind among what was learnt before, and without. Dice on both kinds after each.
 poison       Retrains on the other kind, some images each; the masks of some retrains are spoilt in
-             five ways, those of all their images. The judge decides, and Dice is measured on images of the part "val": these the judge
-             has never seen. Also shown is what each refused candidate would have done.
+             five ways, those of all their images. The judge decides, and Dice is measured on
+             images of the part "val": these the judge has never seen. Also shown is what each
+             refused candidate would have done.
 leak         Evidence that grows block by block and image by image, with real masks and with pixels
              that say where they lie: whether a training view was ever cut from held-out pixels.
 
