@@ -155,7 +155,8 @@ def poison(
         yield {
             "part": "poison", "retrain": number + 1, "labels": kind,
             "verdict": found.verdict.answer, "before": before, "candidate": candidate,
-            "after": dice, "cpu_seconds": seconds, "reason": found.verdict.reason,
+            "after": dice, "share": found.model.card.metrics["share_of_the_way"],
+            "cpu_seconds": seconds, "reason": found.verdict.reason,
         }  # fmt: skip
 
 

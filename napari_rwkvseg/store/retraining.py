@@ -31,6 +31,7 @@ from napari_rwkvseg.store.library import Library, data_folder
 from napari_rwkvseg.store.model_file import write_model
 
 MOST_REPLAYED = 24  # images learnt before that a run looks at again
+LEARNT = 0.5  # of the way that must have been taken for corrections to count as learnt
 LEAST_SHARE = 0.5  # of the seconds that are left for learning, however long reading takes
 
 Pair = tuple[ImageData, NDArray[np.integer]]
@@ -185,7 +186,8 @@ def retrain_accepted(
         found = yield from retrain(model, lesson, tuning, device, token, clock)
     finally:
         limit_threads(previous)
-    if found.verdict.answer == "better":
+    # what a longer step would have had to forget for may be wrong: it must not judge later ones
+    if found.verdict.answer == "better" and found.share >= LEARNT:
         project.note_learnt(images)
     card = _card(model, options, found, lesson.class_names, project.count(images, names))
     return Retrained(Model(found.tuned.network, card), found.verdict)
