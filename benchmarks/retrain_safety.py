@@ -7,9 +7,10 @@ both with index.csv. Three parts, each left out with `--parts`:
 
 forgetting   Retrains on the other kind, one after the other, with some accepted images of the own
              kind among what was learnt before, and without. Dice on both kinds after each.
-poison       Retrains on the other kind, one image each; the masks of some are spoilt in five ways.
-             The judge decides, and Dice is measured on images of the part "val": these the judge
-             has never seen. Also shown is what each refused candidate would have done.
+poison       Retrains on the other kind, some images each; the masks of some retrains are spoilt in
+             five ways, those of all their images. The judge decides, and Dice is measured on
+             images of the part "val": these the judge has never seen. Also shown is what each
+             refused candidate would have done.
 leak         Evidence that grows block by block and image by image, with real masks and with pixels
              that say where they lie: whether a training view was ever cut from held-out pixels.
 
@@ -74,10 +75,12 @@ class Plan:
         )
 
 
-def retrain(model: Model, pair: Pair, options: RetrainOptions) -> tuple[Retrained, float]:
-    """Retrain on an image with its full mask; return what came out and the CPU seconds."""
+def retrain(
+    model: Model, lesson: Sequence[Pair], options: RetrainOptions
+) -> tuple[Retrained, float]:
+    """Retrain on images with their full masks; return what came out and the CPU seconds."""
     start = time.process_time()
-    found = finish(retrain_model(model, [pair], options, clock=time.process_time))
+    found = finish(retrain_model(model, lesson, options, clock=time.process_time))
     return found, time.process_time() - start
 
 
@@ -92,7 +95,7 @@ def forgetting(
         scores = [mean_dice(model, val, plan.threads) for val in (own_val, other_val)]
         yield _forgetting_row(name, 0, "start", scores, 0.0)
         for number, pair in enumerate(other, start=1):
-            found, seconds = retrain(model, pair, plan.options(name, number))
+            found, seconds = retrain(model, [pair], plan.options(name, number))
             if found.verdict.answer == "better":
                 model = replace(found.model, sha256=f"{number:064x}")
                 scores = [mean_dice(model, val, plan.threads) for val in (own_val, other_val)]
@@ -131,16 +134,20 @@ def poisoned_turns(count: int, spoilt: int, seed: int) -> dict[int, str]:
 
 
 def poison(
-    plan: Plan, pairs: Sequence[Pair], val: Sequence[Pair], turns: dict[int, str], seed: int
+    plan: Plan,
+    lessons: Sequence[Sequence[Pair]],
+    val: Sequence[Pair],
+    turns: dict[int, str],
+    seed: int,
 ) -> Iterator[dict[str, Any]]:
     """Yield one row per retrain: Dice on images that the judge never saw, before and after."""
     model, rng = plan.model, np.random.default_rng(seed)
     dice = mean_dice(model, val, plan.threads)
-    for number, (image, mask) in enumerate(pairs):
+    for number, lesson in enumerate(lessons):
         kind = turns.get(number, "good")
-        spoilt = POISONS[kind](mask, rng) if kind in POISONS else mask
-        options = plan.options("poison", seed + number)
-        found, seconds = retrain(model, (image, spoilt), options)
+        if kind in POISONS:
+            lesson = [(image, POISONS[kind](mask, rng)) for image, mask in lesson]
+        found, seconds = retrain(model, lesson, plan.options("poison", seed + number))
         candidate = mean_dice(found.model, val, plan.threads)
         before, better = dice, found.verdict.answer == "better"
         if better:
@@ -148,7 +155,8 @@ def poison(
         yield {
             "part": "poison", "retrain": number + 1, "labels": kind,
             "verdict": found.verdict.answer, "before": before, "candidate": candidate,
-            "after": dice, "cpu_seconds": seconds, "reason": found.verdict.reason,
+            "after": dice, "share": found.model.card.metrics["share_of_the_way"],
+            "cpu_seconds": seconds, "reason": found.verdict.reason,
         }  # fmt: skip
 
 
@@ -191,8 +199,9 @@ def run(parsed: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
         yield from forgetting(plan, own, own_val, other[: parsed.retrains], other_val)
     if "poison" in parsed.parts:
         turns = poisoned_turns(parsed.stream, parsed.spoilt, parsed.seed)
-        pairs = other[: parsed.stream]
-        yield from poison(plan, pairs, other_val, turns, parsed.seed)
+        size = parsed.lesson
+        lessons = [other[n * size : (n + 1) * size] for n in range(parsed.stream)]
+        yield from poison(plan, lessons, other_val, turns, parsed.seed)
     if "leak" in parsed.parts:
         masks = [(mask > 0).astype(np.uint8) for _, mask in other]
         yield from count_leaks(masks, parsed.retrains, folder / "leak", parsed.seed)
@@ -208,6 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--retrains", type=int, default=10, help="of forgetting and leak")
     parser.add_argument("--known", type=int, default=4, help="images of the own kind to replay")
     parser.add_argument("--stream", type=int, default=50, help="retrains of poison")
+    parser.add_argument("--lesson", type=int, default=4, help="images of each of them")
     parser.add_argument("--spoilt", type=int, default=10, help="of them with spoilt masks")
     parser.add_argument("--val", type=int, default=24, help="images of each kind to measure on")
     parser.add_argument("--side", type=int, default=256, help="of the squares images are cut into")

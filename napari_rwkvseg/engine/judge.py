@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from napari_rwkvseg.engine.held_out import Counts
+from napari_rwkvseg.engine.comparison import Counts
 from napari_rwkvseg.engine.metrics import Overlap
 
 RESAMPLES = 2000
@@ -232,7 +232,7 @@ def _score(
     # (RESAMPLES, K): how far Dice rises in each draw of blocks
     gains = _dice(new[draws].sum(axis=1)) - _dice(old[draws].sum(axis=1))
     before, after = _overlaps(old.sum(axis=0)), _overlaps(new.sum(axis=0))
-    won = [new.dice - old.dice for old, new in zip(before, after, strict=True)]
+    won = [later.dice - first.dice for first, later in zip(before, after, strict=True)]
     bounds = [_interval(won[k], gains[:, k], len(old)) for k in range(len(won))]
     classes = tuple(
         ClassScore(name, before[k], after[k], *bounds[k]) for k, name in enumerate(class_names)

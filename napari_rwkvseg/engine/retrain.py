@@ -11,15 +11,15 @@ import torch
 from napari_rwkvseg.engine.blend import blend
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.classes import shared_classes, with_classes
-from napari_rwkvseg.engine.evidence import Evidence
-from napari_rwkvseg.engine.finetune import Finetuned, finetune
-from napari_rwkvseg.engine.held_out import (
+from napari_rwkvseg.engine.comparison import (
     Counts,
     HeldOut,
     block_images,
     block_pixels,
     count_pixels,
 )
+from napari_rwkvseg.engine.evidence import Evidence
+from napari_rwkvseg.engine.finetune import Finetuned, finetune
 from napari_rwkvseg.engine.judge import Verdict, judge
 from napari_rwkvseg.engine.progress import CancelToken, Job
 from napari_rwkvseg.engine.tuner import FinetuneOptions

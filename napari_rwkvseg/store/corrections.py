@@ -17,8 +17,8 @@ import numpy as np
 import portalocker
 from numpy.typing import NDArray
 
+from napari_rwkvseg.engine.comparison import HeldOut
 from napari_rwkvseg.engine.evidence import Evidence, EvidenceCount, count_levels
-from napari_rwkvseg.engine.held_out import HeldOut
 from napari_rwkvseg.engine.holdout import (
     Deal,
     block_areas,

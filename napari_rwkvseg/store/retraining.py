@@ -31,6 +31,7 @@ from napari_rwkvseg.store.library import Library, data_folder
 from napari_rwkvseg.store.model_file import write_model
 
 MOST_REPLAYED = 24  # images learnt before that a run looks at again
+LEARNT = 0.5  # of the way that must have been taken for corrections to count as learnt
 LEAST_SHARE = 0.5  # of the seconds that are left for learning, however long reading takes
 
 Pair = tuple[ImageData, NDArray[np.integer]]
@@ -185,7 +186,8 @@ def retrain_accepted(
         found = yield from retrain(model, lesson, tuning, device, token, clock)
     finally:
         limit_threads(previous)
-    if found.verdict.answer == "better":
+    # what a longer step would have had to forget for may be wrong: it must not judge later ones
+    if found.verdict.answer == "better" and found.share >= LEARNT:
         project.note_learnt(images)
     card = _card(model, options, found, lesson.class_names, project.count(images, names))
     return Retrained(Model(found.tuned.network, card), found.verdict)
@@ -326,7 +328,7 @@ def _card(
         command=f"napari-rwkvseg finetune --steps {tuned.planned} --seed {seed}",
         seed=seed,
         steps=tuned.steps,
-        metrics=_metrics(count, found.verdict),
+        metrics=_metrics(count, found),
         parent=model.sha256,
         created=datetime.now(UTC).date().isoformat(),
     )
@@ -337,9 +339,9 @@ def _with(text: str, added: str) -> str:
     return text if text.endswith(added) else "; ".join(filter(None, (text, added)))
 
 
-def _metrics(count: EvidenceCount, verdict: Verdict) -> dict[str, float]:
+def _metrics(count: EvidenceCount, found: Candidate) -> dict[str, float]:
     """Return counts and scores: of held-out corrections, never of a test set."""
-    fresh, replay = verdict.fresh, verdict.replay
+    fresh, replay = found.verdict.fresh, found.verdict.replay
     metrics: dict[str, float] = {
         "held_out_dice": fresh.new_dice,
         "held_out_dice_before": fresh.old_dice,
@@ -348,6 +350,7 @@ def _metrics(count: EvidenceCount, verdict: Verdict) -> dict[str, float]:
         "blocks": fresh.n,
         "changed_pixels": count.changed,
         "reviewed_pixels": count.reviewed,
+        "share_of_the_way": found.share,
     }
     if replay is not None:
         metrics |= {"replay_dice": replay.new_dice, "replay_dice_before": replay.old_dice}

@@ -23,7 +23,7 @@ def test_all_parts_run_and_are_summed_up(tmp_path: Path) -> None:
     start = small_model(tmp_path / "start.safetensors")
     out = tmp_path / "figures.json"
     paths = ["--own", str(own), "--other", str(other), "--model", str(start), "--json", str(out)]
-    sizes = ["--retrains", "1", "--known", "1", "--stream", "4", "--spoilt", "1"]
+    sizes = ["--retrains", "1", "--known", "1", "--stream", "4", "--spoilt", "1", "--lesson", "1"]
     retrain_safety.main([*paths, *sizes, "--seconds", "0.1", "--crop", "32"])
 
     figures = json.loads(out.read_text(encoding="utf-8"))

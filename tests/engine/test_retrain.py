@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from napari_rwkvseg.engine.card import Model
+from napari_rwkvseg.engine.comparison import HeldOut
 from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.engine.finetune import Finetuned
-from napari_rwkvseg.engine.held_out import HeldOut
 from napari_rwkvseg.engine.holdout import Deal, block_areas, deal_blocks, training_pieces
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Job, Progress, finish
 from napari_rwkvseg.engine.retrain import Candidate, Lesson, retrain

@@ -68,13 +68,16 @@ def test_of_blocks_that_are_equally_unsure_the_one_unlike_the_seen_ones_comes_fi
     assert 0 < found.score < 1
 
 
-@pytest.mark.parametrize("what", ["texture", "found"])
-def test_blocks_differ_by_texture_and_by_what_was_found(what: str) -> None:
+@pytest.mark.parametrize("what", ["texture", "found", "skew"])
+def test_blocks_differ_by_texture_skew_and_what_was_found(what: str) -> None:
     probability, plane, levels = certain() + np.float16(0.5), np.zeros((SIDE, SIDE, 1)), unseen()
     odd = AREAS[1, 1]
     plane[:, ::4] = plane[:, 1::4] = 1  # halves of 1 and 0: finer stripes have the same intensities
     if what == "texture":
         plane[odd] = np.arange(16)[None, :, None] % 2
+    elif what == "skew":  # one bright pixel of eight, or one dark one: same mean, spread, edges
+        plane[:] = np.where(np.arange(SIDE) % 8 == 0, 0.85, 0.45)[None, :, None]
+        plane[odd] = 1 - plane[odd]
     else:
         probability[0][odd] = 0.375
     levels[AREAS[0, 0]] = REVIEWED
@@ -167,6 +170,15 @@ def test_images_are_ranked_by_uncertainty() -> None:
 def test_what_was_seen_in_one_image_is_less_new_in_another() -> None:
     seen, same, other = look(0.5, 0.2, seen=True), look(0.5, 0.2), look(0.5, 0.8)
     assert rank_images([seen, same, other]) == (2, 1)
+
+
+def test_rounding_does_not_make_a_block_new() -> None:
+    area = AREAS[0, 0]
+    seen, same, rounded = (
+        Blocks((((), area),), np.array([0.5]), np.array([one_open]), np.array([[value]]))
+        for one_open, value in ((False, 1.0), (True, 1.0), (True, 1.0 + 2**-52))
+    )
+    assert rank_images([seen, same, rounded]) == (1, 2)
 
 
 def test_a_plane_of_a_million_pixels_takes_at_most_a_tenth_of_a_second() -> None:

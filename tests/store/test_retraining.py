@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from napari_rwkvseg.engine.dataset import DatasetError
 from napari_rwkvseg.engine.evidence import REVIEWED
 from napari_rwkvseg.engine.holdout import witnesses
 from napari_rwkvseg.engine.image import interpret
-from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Progress, finish
+from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Job, Progress, finish
+from napari_rwkvseg.engine.retrain import Candidate, retrain
 from napari_rwkvseg.store.accepting import Corrected, accept
 from napari_rwkvseg.store.corrections import Corrections
 from napari_rwkvseg.store.ledger import read_ledger
@@ -71,6 +73,7 @@ def test_a_better_model_carries_its_lineage(tmp_path: Path) -> None:
     assert card.metrics["blocks"] == 4
     assert card.metrics["changed_pixels"] + card.metrics["reviewed_pixels"] == 64 * 64
     assert card.metrics["changed_pixels"] > 100
+    assert card.metrics["share_of_the_way"] == 1
     assert "replay_dice" not in card.metrics
 
 
@@ -147,6 +150,21 @@ def known(tmp_path: Path, count: int) -> tuple[Corrections, list[str]]:
         project.deal([image_id])
         project.note_learnt([image_id])
     return project, list(project.learnt())
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.25, 0), (0.5, 1)])
+def test_what_was_learnt_by_a_short_step_does_not_judge_later_ones(
+    share: float, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shortened(*arguments: Any) -> Job[Candidate]:
+        found = yield from retrain(*arguments)
+        return replace(found, share=share)
+
+    monkeypatch.setattr("napari_rwkvseg.store.retraining.retrain", shortened)
+    found = retrained(tmp_path, [pair()])
+    assert found.verdict.answer == "better"
+    assert found.model.card.metrics["share_of_the_way"] == share
+    assert len(Corrections(tmp_path / "corrections").learnt()) == count
 
 
 def test_witnesses_judge_and_do_not_teach(tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+"""Networks against held-out corrections: pixels that are right, found and wanted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_rwkvseg.engine.comparison import HeldOut, block_images, block_pixels, count_pixels
+from napari_rwkvseg.engine.evidence import UNSEEN
+from napari_rwkvseg.engine.progress import Cancelled, CancelToken, finish
+from tests.corrected import CPU, corrected, network
+
+WHOLE = (slice(None), slice(None))
+
+
+def test_only_held_out_pixels_with_evidence_are_counted() -> None:
+    plane = corrected()
+    levels = plane.levels.copy()
+    levels[:8] = UNSEEN
+    truth = np.where(levels == UNSEEN, 1, plane.truth)
+    held = HeldOut(
+        replace(plane, levels=levels, truth=truth),
+        ((slice(0, 16), slice(0, 16)), (slice(16, 32), slice(0, 64))),
+    )
+    found = finish(count_pixels(network(), [held], [1], CPU))
+    wanted = [plane.truth[8:16, :16].sum(), plane.truth[16:32].sum()]
+    assert found.shape == (2, 1, 3)
+    assert found[:, 0].tolist() == [[pixels] * 3 for pixels in wanted]
+    assert block_pixels([held]) == [8 * 16, 16 * 64]
+    assert block_images([held]) == ["image 0"] * 2
+
+
+def test_a_class_the_model_does_not_know_is_not_found() -> None:
+    plane = corrected()
+    both = replace(plane, truth=plane.truth * 2)
+    found = finish(count_pixels(network(), [HeldOut(both, (WHOLE,))], [1, None], CPU))
+    assert found[0].tolist() == [[0, plane.truth.sum(), 0], [0, 0, plane.truth.sum()]]
+
+
+def test_large_planes_are_read_block_by_block_with_the_same_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = HeldOut(corrected(), ((slice(16, 32), slice(48, 64)), (slice(32, 48), slice(0, 16))))
+    whole = finish(count_pixels(network(), [held], [1], CPU))
+    monkeypatch.setattr("napari_rwkvseg.engine.comparison.WHOLE", 32)
+    assert (finish(count_pixels(network(), [held], [1], CPU)) == whole).all()
+
+
+def test_a_comparison_can_be_cancelled() -> None:
+    token = CancelToken()
+    token.cancel()
+    with pytest.raises(Cancelled):
+        finish(count_pixels(network(), [HeldOut(corrected(), (WHOLE,))], [1], CPU, token))
