@@ -131,9 +131,15 @@ class Subjects:
             self.changed.emit()
 
     def _active_changed(self, event: object = None) -> None:
+        """Follow a click on a mask, and on an image to its newest mask."""
         uid = getattr(self._workflow.viewer.layers.selection.active, "unique_id", None)
-        if uid in self._subjects and uid != self._chosen:
-            self._choose(uid)
+        uid = self._latest.get(uid, uid)
+        if uid not in self._subjects or uid == self._chosen:
+            return
+        self._choose(uid)
+        image = self.image_layer
+        if image is not None:  # the other tabs are about this image, too
+            self._workflow.selection.choose(image)
 
     def _removed(self, event: Any) -> None:
         """Keep what was accepted of a mask that goes, or whose image goes."""

@@ -78,6 +78,10 @@ class CorrectBench:
         index = np.nonzero(where) if isinstance(where, np.ndarray) else where
         self.mask.data_setitem(index, label)
 
+    def spots(self, n: int) -> tuple[NDArray[np.intp], ...]:
+        """Return the first pixels that show background."""
+        return tuple(axis[:n] for axis in np.nonzero(self.mask.data == 0))
+
     def paint_truth(self, truth: NDArray[np.uint8]) -> None:
         wrong = self.mask.data != truth
         self.paint(wrong, truth[wrong])
