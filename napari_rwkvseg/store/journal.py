@@ -277,7 +277,7 @@ class Journal:
 
     def _write_saved(self, fresh: Tape) -> None:
         if self._saved is not NEVER:
-            fresh.write(Kind.MARK, self._saved, Mark.ACCEPT.encode())
+            fresh.write(Kind.MARK, self._saved, Mark.EXPORT.encode())
 
     def _drop_next(self) -> None:
         if self._next is not None:

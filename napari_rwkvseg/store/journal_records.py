@@ -57,8 +57,9 @@ class Mark(StrEnum):
     CLOSE = "close"
 
 
-SAVED = frozenset({Mark.ACCEPT, Mark.EXPORT})
-"""Marks after which the strokes so far are kept elsewhere."""
+SAVED = frozenset({Mark.EXPORT})
+"""Marks after which the mask is kept elsewhere. Accepting is none: what was learnt from is on disk,
+but the mask itself, which people want to have, is not."""
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ class Autosave:
         self._tick()
 
     def note(self, mark: Mark, uid: Hashable = None) -> None:
-        """Note what happened to a layer, or to all; after ACCEPT and EXPORT nothing is unsaved."""
+        """Note what happened to a layer, or to all; after EXPORT nothing is unsaved."""
         for key, watched in self._watched.items():
             if uid is None or key == uid:
                 watched.note(mark)

@@ -15,7 +15,7 @@ import numpy as np
 import scipy  # its parts load at first use: in a worker, not while the dock opens
 from numpy.typing import NDArray
 
-from napari_rwkvseg.engine.card import Model
+from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.measure import Table, measure
 from napari_rwkvseg.engine.objects import MaskOptions, make_mask
@@ -158,6 +158,14 @@ def refine(
     """Make the mask again from stored probabilities."""
     yield Progress(0, 1, "Making the mask")
     return labels_of(prediction, image, options, base, token)
+
+
+def unpredicted(labels: NDArray[Any], card: ModelCard, options: MaskOptions) -> Outcome:
+    """Return an outcome for a mask (*lead, H, W) that is not a model's: it found nothing at all."""
+    shape = labels.shape
+    nothing_found = np.broadcast_to(np.float16(0), (len(card.class_names), *shape))  # no memory
+    prediction = Prediction(nothing_found, tuple(slice(0, side) for side in shape), shape, card)
+    return Outcome(prediction, Mask(labels, options))
 
 
 def labels_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_rwkvseg.adapters.from_layers import LayerLike
-from napari_rwkvseg.adapters.to_layers import Geometry, class_features, object_features
+from napari_rwkvseg.adapters.to_layers import (
+    Geometry,
+    class_features,
+    geometry_of,
+    object_features,
+)
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job
@@ -27,7 +32,8 @@ class Run:
     """The last run on one image: its probabilities and the mask layer made from them.
 
     `read` is the image as the model read it, one channel of several; `class_names` are those of
-    the labels, which may be more than the model knows.
+    the labels, which may be more than the model knows; `restored` says that a crash left them, so
+    that nobody knows what of them the model had found.
     """
 
     uid: Hashable
@@ -38,6 +44,7 @@ class Run:
     link: MaskLink
     options: MaskOptions
     class_names: tuple[str, ...]
+    restored: bool = False
     measured: Measured | None = None
 
 
@@ -151,6 +158,52 @@ class Results:
         self._runs[uid] = run
         self.placed.emit(run)
         self._announce(notes)
+
+    def restore(
+        self,
+        layer: LayerLike,
+        image: ImageData,
+        read: ImageData,
+        outcome: Outcome,
+        accepted: tuple[tuple[slice, ...], ...],
+        then: Callable[[MaskLink], None],
+    ) -> None:
+        """Put what a crash left into a layer of its own; nothing writes into that but people.
+
+        Parameters
+        ----------
+        layer, image, read
+            As for `show`.
+        outcome : Outcome
+            Its mask is what was restored.
+        accepted : tuple of tuple of slice
+            What of it was accepted, along (*lead, y, x).
+        then : callable
+            Called once the layer shows the mask.
+        """
+        geometry, card = geometry_of(layer, image), outcome.prediction.card
+        options, names = outcome.mask.options, card.class_names
+
+        def filled(link: MaskLink) -> None:
+            link.keep_all()
+            link.reviewed = accepted
+            run = Run(
+                layer.unique_id, image, read, geometry, outcome, link, options, names, restored=True
+            )
+            self._runs[run.uid] = run
+            self.placed.emit(run)
+            then(link)
+            self._measuring.request()
+
+        self._placer.add_mask(
+            outcome.mask.labels,
+            f"{layer.name} · restored mask",
+            geometry,
+            card,
+            options.separate,
+            on_edit=self._measuring.request,
+            on_filled=filled,
+        )
 
     def adopt(self, run: Run, outcome: Outcome) -> None:
         """Take note of a newer result that others wrote into the mask of a run."""

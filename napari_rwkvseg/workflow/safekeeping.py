@@ -11,28 +11,29 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from psygnal import Signal, SignalGroupDescriptor
+from psygnal import SignalGroupDescriptor
 
 from napari_rwkvseg.adapters.from_layers import LayerLike, full_resolution
-from napari_rwkvseg.adapters.to_layers import Geometry, geometry_of
+from napari_rwkvseg.adapters.to_layers import Geometry, class_features, geometry_of
 from napari_rwkvseg.adapters.written import written
 from napari_rwkvseg.engine.card import ModelCard
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.errors import JournalError
 from napari_rwkvseg.store.journal import Plane
+from napari_rwkvseg.store.journal_records import Mark
 from napari_rwkvseg.store.recovery import Recovery, discard, find_unclean
 from napari_rwkvseg.store.refusal import Refusal, strict_json
 from napari_rwkvseg.workflow.autosave import After, Autosave
 from napari_rwkvseg.workflow.choices import Message, Tone
-from napari_rwkvseg.workflow.jobs import nothing
+from napari_rwkvseg.workflow.jobs import unpredicted
 from napari_rwkvseg.workflow.masks import MaskLink, find_layer
-from napari_rwkvseg.workflow.placing import Placer
 from napari_rwkvseg.workflow.results import Run
 from napari_rwkvseg.workflow.runner import JobResult, Latest, Runner
 from napari_rwkvseg.workflow.workflow import Workflow
 
 WHOLE_BYTES = 1 << 28  # of larger or lazy masks only planes that were painted in are looked at
 AUTOSAVE = "autosave"  # folder of all journals in the data folder
+Accepted = tuple[slice, ...]
 UNNAMED = "corrections"  # the model of a mask whose own description was lost
 
 
@@ -71,15 +72,23 @@ class Description:
         In label order, without background.
     objects : bool
         Whether labels are objects.
+    accepted : tuple of tuple of slice
+        What was accepted, one slice per axis (*lead, y, x).
     """
 
     model: str
     class_names: tuple[str, ...]
     objects: bool
+    accepted: tuple[Accepted, ...] = ()
 
     def to_bytes(self) -> bytes:
         """Return it as JSON."""
-        values = {"model": self.model, "classes": self.class_names, "objects": self.objects}
+        values = {
+            "model": self.model,
+            "classes": self.class_names,
+            "objects": self.objects,
+            "accepted": [[[part.start, part.stop] for part in one] for one in self.accepted],
+        }
         return json.dumps(values, ensure_ascii=False).encode()
 
     @classmethod
@@ -88,8 +97,12 @@ class Description:
         try:
             values = strict_json(text)
             names = tuple(str(name) for name in values["classes"])
-            return cls(str(values["model"]), names, bool(values["objects"]))
-        except (Refusal, KeyError, TypeError):
+            accepted = tuple(
+                tuple(slice(int(start), int(stop)) for start, stop in one)
+                for one in values["accepted"]
+            )
+            return cls(str(values["model"]), names, bool(values["objects"]), accepted)
+        except (Refusal, KeyError, TypeError, ValueError):
             return cls(UNNAMED, (), False)
 
 
@@ -108,14 +121,7 @@ class Safekeeping:
         Folder of all journals.
     clock : callable
         UTC seconds since 1970.
-
-    Attributes
-    ----------
-    restored : Signal
-        Emitted with a new Labels layer that holds restored corrections, and its `Description`.
     """
-
-    restored = Signal(object, Description)
 
     def __init__(
         self,
@@ -128,13 +134,12 @@ class Safekeeping:
         self.workflow = workflow
         self.state = SafekeepingState()
         self.autosave = Autosave(root, runners.write, after, clock)
-        self._placer = Placer(workflow.viewer, lambda function: after(function, 0.0))
         self._finding = Latest(runners.find, self._find_job, self._found)
-        self._heard: set[Hashable] = set()  # masks whose edits are listened to
+        self._heard: dict[Hashable, Run] = {}  # by the mask layers whose edits are listened to
         self._later: set[Path] = set()
         self._source: tuple[Any, ...] = ()
         workflow.results.placed.connect(self._placed)
-        workflow.noted.connect(self.autosave.note)
+        workflow.noted.connect(self._noted)
         written.connect(self.autosave.exported)
         workflow.closing.connect(self._close)
         workflow.state.events.image.connect(self._chosen)
@@ -151,18 +156,17 @@ class Safekeeping:
         if offer is None or layer is None or image is None:
             return
         self.state.offer = None
-        about, geometry = Description.from_bytes(offer.state), geometry_of(layer, image)
-        card = ModelCard(about.model, "", "", about.class_names)
-        # only once it is filled: the placeholder before must not be journaled
-        adopt = partial(self._adopt, array=full_resolution(layer), offer=offer, about=about)
-        self._placer.add_mask(
-            geometry.strip(offer.mask),
-            f"{layer.name} · restored mask",
-            geometry,
-            card,
-            about.objects,
-            on_edit=nothing,
-            on_filled=adopt,
+        about = Description.from_bytes(offer.state)
+        card = ModelCard(about.model, "", "", about.class_names or (UNNAMED,))
+        options = replace(self.workflow.state.options, separate=about.objects)
+        channel = self.workflow.state.reading.channel
+        self.workflow.results.restore(
+            layer,
+            image,
+            image if channel is None else image.select_channel(channel),
+            unpredicted(geometry_of(layer, image).strip(offer.mask), card, options),
+            about.accepted,
+            partial(self._adopt, array=full_resolution(layer), offer=offer, about=about),
         )
 
     def later(self) -> None:
@@ -184,11 +188,12 @@ class Safekeeping:
         self._finding.request()
 
     def _adopt(self, link: MaskLink, array: Any, offer: Recovery, about: Description) -> None:
-        layer = link.layer
-        if layer is None:
-            return
-        self._watch(layer, array, about, recovery=offer)
-        self.restored.emit(layer, about)
+        """Go on with the journal of a mask that was restored."""
+        layer: Any = link.layer
+        if layer is not None:
+            if about.class_names and not about.objects:
+                layer.features = class_features(about.class_names)
+            self._watch(link, array, about, recovery=offer)
 
     # ------------------------------------------------------------------- finding
     def _chosen(self, image: LayerLike | None) -> None:
@@ -227,28 +232,38 @@ class Safekeeping:
         """Hear of the first edit of a mask."""
         layer = run.link.layer
         if layer is not None and layer.unique_id not in self._heard:
-            self._heard.add(layer.unique_id)
-            run.link.edited.connect(partial(self._edited, run.uid, run.link, run))
+            self._heard[layer.unique_id] = run
+            run.link.edited.connect(partial(self._edited, run))
 
-    def _edited(self, uid: Hashable, link: MaskLink, run: Run) -> None:
-        layer, image = link.layer, find_layer(self.workflow.viewer, uid)
-        if layer is not None and image is not None:
-            card = run.outcome.prediction.card
-            about = Description(card.name, card.class_names, link.objects)
-            self._watch(layer, full_resolution(image), about, strokes=1)
+    def _edited(self, run: Run, strokes: int = 1) -> None:
+        image, card = find_layer(self.workflow.viewer, run.uid), run.outcome.prediction.card
+        if image is not None:
+            about = Description(card.name, card.class_names, run.link.objects)
+            self._watch(run.link, full_resolution(image), about, strokes=strokes)
+
+    def _noted(self, mark: Mark, uid: Hashable) -> None:
+        """Pass a mark on; what is accepted as it is has no stroke, but must survive as well."""
+        if mark is Mark.ACCEPT and uid in self._heard:
+            self._edited(self._heard[uid], strokes=0)
+        self.autosave.note(mark, uid)
 
     def _watch(
         self,
-        layer: LayerLike,
+        link: MaskLink,
         array: Any,
         about: Description,
         recovery: Recovery | None = None,
         strokes: int = 0,
     ) -> None:
+        layer: Any = link.layer
+        if layer is None:
+            return
+
         def state() -> bytes:
-            if about.objects:
-                return about.to_bytes()
-            return replace(about, class_names=classes_of(layer, about.class_names)).to_bytes()
+            now = replace(about, accepted=link.reviewed)
+            if not about.objects:
+                now = replace(now, class_names=classes_of(layer, about.class_names))
+            return now.to_bytes()
 
         data = layer.data
         small = isinstance(data, np.ndarray) and data.nbytes <= WHOLE_BYTES
@@ -257,7 +272,7 @@ class Safekeeping:
 
     def _removed(self, event: Any) -> None:
         uid = getattr(event.value, "unique_id", None)
-        self._heard.discard(uid)
+        self._heard.pop(uid, None)
         self.autosave.forget(uid)
 
     # ------------------------------------------------------------------- the end

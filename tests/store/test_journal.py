@@ -171,7 +171,7 @@ class TestSnapshot:
     @pytest.mark.parametrize("saved", [True, False])
     def test_whether_all_is_saved_survives(self, small: Painter, saved: bool) -> None:
         self.fill(small)
-        small.sweep(Mark.ACCEPT)
+        small.sweep(Mark.EXPORT)
         if not saved:
             small.paint((3, 3))
         small.clock.now += 61

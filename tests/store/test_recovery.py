@@ -128,15 +128,14 @@ class TestRecovery:
 
 
 class TestSaved:
-    @pytest.mark.parametrize("mark", [Mark.ACCEPT, Mark.EXPORT])
-    def test_what_is_kept_elsewhere_is_not_offered(self, it: Painter, mark: Mark) -> None:
+    def test_what_is_kept_elsewhere_is_not_offered(self, it: Painter) -> None:
         it.paint((0, 0))
-        it.sweep(mark)
+        it.sweep(Mark.EXPORT)
         it.die()
         assert it.found() is None
         assert not [path for path in it.root.iterdir() if path.is_dir()]
 
-    @pytest.mark.parametrize("mark", [Mark.PREDICT, Mark.TRAIN, Mark.CLOSE])
+    @pytest.mark.parametrize("mark", [Mark.PREDICT, Mark.ACCEPT, Mark.TRAIN, Mark.CLOSE])
     def test_other_marks_keep_nothing(self, it: Painter, mark: Mark) -> None:
         it.paint((0, 0))
         it.sweep(mark)
@@ -146,7 +145,7 @@ class TestSaved:
     def test_only_strokes_since_then_count(self, it: Painter) -> None:
         for row in range(3):
             it.paint((row, 0))
-        it.sweep(Mark.ACCEPT)
+        it.sweep(Mark.EXPORT)
         it.paint((9, 9))
         it.sweep()
         it.die()
@@ -157,7 +156,7 @@ class TestSaved:
 
     def test_a_stroke_after_a_mark_is_unsaved_even_if_both_come_at_once(self, it: Painter) -> None:
         it.paint((0, 0))
-        marks = ((Mark.ACCEPT, it.strokes),)
+        marks = ((Mark.EXPORT, it.strokes),)
         it.paint((1, 1))
         it.journal.sweep(journal.Sweep(it.mask, it.strokes, marks=marks))
         it.journal.close()
@@ -168,7 +167,7 @@ class TestSaved:
     def test_a_stroke_that_an_earlier_sweep_saw_coming_is_counted(self, it: Painter) -> None:
         it.paint((0, 0))
         it.mask[1, 1] = 1  # painted, not yet announced
-        it.sweep(Mark.ACCEPT)
+        it.sweep(Mark.EXPORT)
         it.strokes += 1
         it.sweep()
         it.die()
@@ -178,7 +177,7 @@ class TestSaved:
 
     def test_a_change_that_was_not_announced_is_one_stroke(self, it: Painter) -> None:
         it.paint((0, 0))
-        it.sweep(Mark.ACCEPT)
+        it.sweep(Mark.EXPORT)
         it.mask[3, 3] = 1
         it.sweep()
         it.die()

@@ -144,7 +144,7 @@ def test_a_mark_during_a_sweep_is_written_by_the_next(it: Studio) -> None:
     it.stroke(1)
     it.alarm.advance(0.25)
     it.runner.step()
-    it.autosave.note(Mark.ACCEPT)
+    it.autosave.note(Mark.EXPORT)
     it.settle()
     it.close()
     assert it.on_disk() is None
@@ -161,12 +161,11 @@ def test_what_nobody_announced_is_written_when_closing(it: Studio) -> None:
     assert found.mask[2, 0, 0] == 5
 
 
-@pytest.mark.parametrize("mark", [Mark.ACCEPT, Mark.EXPORT])
-def test_closing_after_all_is_saved_leaves_nothing(it: Studio, mark: Mark) -> None:
+def test_closing_after_all_is_saved_leaves_nothing(it: Studio) -> None:
     it.watch()
     it.stroke(1)
     it.settle()
-    it.autosave.note(mark, it.layer.unique_id)
+    it.autosave.note(Mark.EXPORT, it.layer.unique_id)
     it.close()
     assert not [path for path in it.root.iterdir() if path.is_dir()]
 
@@ -174,7 +173,7 @@ def test_closing_after_all_is_saved_leaves_nothing(it: Studio, mark: Mark) -> No
 def test_a_mark_of_another_layer_saves_nothing(it: Studio) -> None:
     it.watch()
     it.stroke(1)
-    it.autosave.note(Mark.ACCEPT, "another")
+    it.autosave.note(Mark.EXPORT, "another")
     it.close()
     assert it.on_disk() is not None
 
@@ -357,7 +356,7 @@ class TestRefusingDisk:
         it.stroke(1)
         with monkeypatch.context() as patch:
             self.refuse(patch, errno.EIO)
-            it.autosave.note(Mark.ACCEPT)
+            it.autosave.note(Mark.EXPORT)
             it.settle()
         it.settle(5)
         it.close()

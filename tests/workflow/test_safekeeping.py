@@ -138,17 +138,17 @@ def test_a_restored_mask_lies_where_the_image_lies_and_names_the_classes(office:
     assert restored.data[0, 9] == 3
 
 
-def test_the_layer_and_its_description_are_announced(office: Office) -> None:
+def test_objects_come_back_as_objects_of_their_model(office: Office) -> None:
     office.start(fake_model(objects=True)).correct()
     office.starts[0].die()
     again = office.start()
-    heard: list[Any] = []
-    again.safe.restored.connect(lambda *about: heard.extend(about))
     again.bench.add(square())
     again.safe.restore()
-    office.alarm.advance(0)
-    assert heard[0].name == "cells · restored mask"
-    assert heard[1] == Description("bright", ("cell",), True)
+    run = again.bench.workflow.results.run
+    assert run.link.layer.name == "cells · restored mask"
+    assert run.link.objects
+    assert run.outcome.prediction.card.name == "bright"
+    assert run.class_names == ("cell",)
 
 
 def test_strokes_on_a_restored_mask_are_kept_with_the_old_ones(office: Office) -> None:
@@ -233,12 +233,46 @@ def test_discard_deletes_and_then_offers_the_older_one(office: Office) -> None:
     assert (again.strokes, office.journals) == (0, 0)
 
 
-def test_accepted_corrections_are_not_offered(office: Office) -> None:
+def test_accepted_corrections_are_offered_too_for_the_mask_is_not_on_disk(office: Office) -> None:
     start = office.start()
     mask = start.correct()
     start.bench.workflow.noted.emit(Mark.ACCEPT, mask.unique_id)
     start.bench.workflow.close()
-    assert office.journals == 0
+    again = office.start()
+    again.bench.add(square())
+    assert again.strokes == 1
+
+
+def test_what_was_accepted_as_it_is_comes_back_accepted(office: Office) -> None:
+    start = office.start()
+    start.bench.add(square())
+    mask = start.bench.run()
+    link = start.bench.workflow.results.run.link
+    link.reviewed = ((slice(0, 8), slice(4, 32)),)
+    start.bench.workflow.noted.emit(Mark.ACCEPT, mask.unique_id)
+    start.paint(mask, 3)
+    start.die()
+
+    again = office.start()
+    again.bench.add(square())
+    again.safe.restore()
+    run = again.bench.workflow.results.run
+    assert run.restored
+    assert run.link.reviewed == ((slice(0, 8), slice(4, 32)),)
+    np.testing.assert_array_equal(run.link.written(), run.link.current())
+
+
+def test_nothing_is_written_over_a_restored_mask(office: Office) -> None:
+    office.start().correct()
+    office.starts[0].die()
+    again = office.start()
+    again.bench.add(square())
+    again.safe.restore()
+    restored = again.bench.viewer.layers[-1]
+    before = restored.data.copy()
+    again.bench.run()
+    np.testing.assert_array_equal(restored.data, before)
+    assert again.bench.names == ["cells", "cells · restored mask", "cells · mask"]
 
 
 def test_a_mask_that_was_saved_to_a_file_is_not_offered(office: Office, tmp_path: Path) -> None:

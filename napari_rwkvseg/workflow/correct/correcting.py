@@ -12,6 +12,7 @@ import numpy as np
 from napari_rwkvseg.adapters.review_layers import CHANGES, DIFFERENCE, changes_layer
 from napari_rwkvseg.engine.evidence import EvidenceCount
 from napari_rwkvseg.engine.progress import CancelToken, Job
+from napari_rwkvseg.store.journal_records import Mark
 from napari_rwkvseg.workflow.choices import Region, Tone
 from napari_rwkvseg.workflow.correct import jobs
 from napari_rwkvseg.workflow.correct.classes import ClassList
@@ -113,6 +114,7 @@ class Correcting:
         subject.spent = subject.stopwatch.seconds
         if region not in subject.reviewed:
             subject.link.reviewed = (*subject.reviewed, region)
+        self.workflow.noted.emit(Mark.ACCEPT, subject.uid)
         pixels = int(np.prod([one.stop - one.start for one in region]))
         self._context.say(f"Accepted: {where(region, image.lead_axes)}, {pixels:,} px.", Tone.DONE)
         self._changed()
@@ -125,6 +127,7 @@ class Correcting:
             return
         *kept, last = subject.reviewed
         subject.link.reviewed = tuple(kept)
+        self.workflow.noted.emit(Mark.ACCEPT, subject.uid)
         axes = subject.run.image.lead_axes
         self._context.say(f"No longer accepted: {where(last, axes)}.", Tone.DONE)
         self._changed()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_rwkvseg.adapters.to_layers import geometry_of
-from napari_rwkvseg.engine.prediction import Prediction
-from napari_rwkvseg.workflow.jobs import Mask, Outcome
+from napari_rwkvseg.workflow.jobs import unpredicted
 from napari_rwkvseg.workflow.workflow import Workflow
 
 
@@ -16,10 +15,7 @@ def place_empty(workflow: Workflow) -> None:
     layer, image, card = state.image, state.reading.image, state.card
     if layer is None or image is None or card is None:  # obstacle() was asked before
         raise LookupError(workflow.obstacle())
-    shape = image.spatial_shape
-    nothing = np.broadcast_to(np.float16(0), (len(card.class_names), *shape))  # no memory
-    prediction = Prediction(nothing, tuple(slice(0, side) for side in shape), shape, card)
-    outcome = Outcome(prediction, Mask(np.zeros(shape, np.uint8), state.options))
+    outcome = unpredicted(np.zeros(image.spatial_shape, np.uint8), card, state.options)
     channel = state.reading.channel
     read = image if channel is None else image.select_channel(channel)
     geometry = geometry_of(layer, image)

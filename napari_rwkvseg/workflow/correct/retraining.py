@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.progress import CancelToken, Progress, TimeLeft
+from napari_rwkvseg.store.journal_records import Mark
 from napari_rwkvseg.workflow.choices import Region, RunProgress, Tone
 from napari_rwkvseg.workflow.correct import jobs
 from napari_rwkvseg.workflow.correct.context import Context
@@ -63,6 +64,7 @@ class Retraining:
             return
         lesson, token = self._lesson(), CancelToken()
         self._taught |= {subject.uid for subject in self._teaching()}
+        context.workflow.noted.emit(Mark.TRAIN, None)
         taken = len(context.subjects.closed)
         context.state.curves = Curves()
         context.state.report = context.state.difference = None

@@ -29,7 +29,7 @@ class Subject:
     uid : hashable
         Identity of the layer.
     blank : bool
-        Whether it began empty.
+        Whether no model's answer is known: it began empty, or was restored after a crash.
     class_names : tuple of str
         In label order: those of the model, then those that people added.
     stopwatch : Stopwatch

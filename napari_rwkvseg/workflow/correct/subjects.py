@@ -95,7 +95,8 @@ class Subjects:
         card_names = run.outcome.prediction.card.class_names
         subject = self._subjects.get(uid)
         if subject is None:
-            subject = Subject(run, run.link, uid, Stopwatch(self._clock), self._expecting_blank)
+            blank = self._expecting_blank or run.restored
+            subject = Subject(run, run.link, uid, Stopwatch(self._clock), blank)
             subject.class_names = card_names
             self._subjects[uid] = subject
             run.link.edited.connect(partial(self._edited, uid))

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from napari_rwkvseg.engine.evidence import EvidenceCount
+from napari_rwkvseg.engine.image import interpret
 from napari_rwkvseg.workflow import masks
 from napari_rwkvseg.workflow.choices import Tone
 from napari_rwkvseg.workflow.correct import BACKGROUND, Part
+from napari_rwkvseg.workflow.jobs import unpredicted
 from tests.corrected import discs, model
 from tests.workflow.correct.bench import CorrectBench
 
@@ -242,6 +244,20 @@ def test_the_score_before_correction_is_that_of_accepted_regions(it: CorrectBenc
     wanted = 2 * (predicted & truth).sum() / (predicted.sum() + truth.sum())
     assert it.state.before.dice == pytest.approx(wanted)
     assert it.state.before.images == 1
+
+
+def test_of_a_restored_mask_only_what_is_accepted_counts(it: CorrectBench) -> None:
+    image, truth = discs()
+    layer = it.viewer.add_image(image, name="discs")
+    card = it.library.card("small")
+    read = interpret(image, name="discs", axes="yx")
+    outcome = unpredicted(truth, card, it.workflow.state.options)
+    it.workflow.results.restore(layer, read, read, outcome, (), lambda link: None)
+    assert it.state.images == 0
+    it.correcting.accept(Part.IMAGE)
+    assert (it.state.images, it.state.count.changed) == (1, 0)
+    assert it.state.count.reviewed == truth.size
+    assert it.state.before is None  # what the model had found is not known
 
 
 def test_time_is_counted_between_actions_and_pauses_are_not(it: CorrectBench) -> None:
