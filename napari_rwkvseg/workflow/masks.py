@@ -54,9 +54,12 @@ class MaskLink:
     ----------
     edited : Signal
         Emitted then, once all notes of it are taken.
+    filled : Signal
+        Emitted when the first result is in the layer.
     """
 
     edited = Signal()
+    filled = Signal()
 
     def __init__(
         self,
@@ -147,6 +150,7 @@ class MaskLink:
         if base is not None:
             self._snapshot = self.geometry.fit(base).copy()
         self._filled = True
+        self.filled.emit()
         return True
 
     def keep_all(self) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QApplication, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
+from napari_rwkvseg.engine.suggest import suggest
 from napari_rwkvseg.widgets.correct.accept_box import AcceptBox
 from napari_rwkvseg.widgets.correct.card_view import CardView
 from napari_rwkvseg.widgets.correct.class_box import ClassBox
@@ -17,6 +17,7 @@ from napari_rwkvseg.widgets.correct.retrain_box import RetrainBox
 from napari_rwkvseg.widgets.correct.version_list import VersionList
 from napari_rwkvseg.widgets.listen import listen
 from napari_rwkvseg.widgets.style import GAP, MARGIN, muted, section
+from napari_rwkvseg.widgets.turns import Turns
 from napari_rwkvseg.widgets.workers import JobRunner
 from napari_rwkvseg.workflow import Message, Tone, Workflow
 from napari_rwkvseg.workflow.correct import Correcting, CorrectRunners, Part, Report
@@ -33,8 +34,9 @@ class CorrectTab(QWidget):
 
     def __init__(self, workflow: Workflow, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._turns = Turns(self)
         runners = CorrectRunners(*(JobRunner(self) for _ in range(4)))
-        self.correcting = Correcting(workflow, runners, self._later)
+        self.correcting = Correcting(workflow, runners, self._turns.later, suggest)
         self.keys = ViewerKeys(workflow.viewer, self._actions())
 
         self.text = muted()
@@ -105,16 +107,8 @@ class CorrectTab(QWidget):
         while area is not None and not isinstance(area, QScrollArea):
             area = area.parentWidget()
         if report is not None and area is not None:
-            self._later(lambda: area.ensureWidgetVisible(self.card.status))
+            self._turns.later(lambda: area.ensureWidgetVisible(self.card.status))
 
     def _copy(self) -> None:
         QApplication.clipboard().setText(self.correcting.methods_text())
         self.correcting.workflow.state.message = Message("Copied.", Tone.DONE)
-
-    def _later(self, function: Callable[[], None]) -> None:
-        """Run `function` in the next turn of the event loop, if the tab still lives."""
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.timeout.connect(function)
-        timer.timeout.connect(timer.deleteLater)
-        timer.start(0)

@@ -35,7 +35,7 @@ class Subjects:
     changed : Signal
         Another mask is corrected, or something about it changed.
     edited : Signal
-        Somebody painted on the one that is corrected, or undid.
+        Somebody painted on the one that is corrected, or undid; or its first result is there.
     closed : list of Material
         Of masks and images that were removed after something of them was accepted.
     """
@@ -99,7 +99,8 @@ class Subjects:
             subject = Subject(run, run.link, uid, Stopwatch(self._clock), blank)
             subject.class_names = card_names
             self._subjects[uid] = subject
-            run.link.edited.connect(partial(self._edited, uid))
+            for signal in (run.link.edited, run.link.filled):
+                signal.connect(partial(self._edited, uid))
         elif not self._expecting_blank:
             subject.blank = False
         self._expecting_blank = False
