@@ -139,6 +139,7 @@ def judge(
     images: Sequence[str],
     class_names: Sequence[str],
     seed: int = 0,
+    look: int = 1,
 ) -> Verdict:
     """Decide between two models by their counts on the same blocks.
 
@@ -156,6 +157,9 @@ def judge(
         The K classes.
     seed : int
         Of the draws for the interval.
+    look : int
+        How many candidates were compared on these blocks, this one included. Intervals widen with
+        it, for whoever looks often is lucky once.
 
     Raises
     ------
@@ -170,7 +174,7 @@ def judge(
 
     def score(part: NDArray[np.bool_]) -> PartScore:
         seen = np.array(pixels)[part]
-        return _score(old[part], new[part], seen, where[part], class_names, seed)
+        return _score(old[part], new[part], seen, where[part], class_names, seed, look)
 
     fresh = score(~again)
     if not again.any():
@@ -226,6 +230,7 @@ def _score(
     images: NDArray[np.str_],
     class_names: Sequence[str],
     seed: int,
+    look: int,
 ) -> PartScore:
     rng = np.random.default_rng(seed)
     draws = rng.integers(len(old), size=(RESAMPLES, len(old)))
@@ -233,14 +238,14 @@ def _score(
     gains = _dice(new[draws].sum(axis=1)) - _dice(old[draws].sum(axis=1))
     before, after = _overlaps(old.sum(axis=0)), _overlaps(new.sum(axis=0))
     won = [later.dice - first.dice for first, later in zip(before, after, strict=True)]
-    bounds = [_interval(won[k], gains[:, k], len(old)) for k in range(len(won))]
+    bounds = [_interval(won[k], gains[:, k], len(old), look) for k in range(len(won))]
     classes = tuple(
         ClassScore(name, before[k], after[k], *bounds[k]) for k, name in enumerate(class_names)
     )
     shown = old[..., 2].sum(axis=0) > 0  # (K,): wanted at all
     counted = np.flatnonzero(shown if shown.any() else ~shown)
     means = [float(np.mean([scores[k].dice for k in counted])) for scores in (before, after)]
-    low, high = _interval(means[1] - means[0], gains[:, counted].mean(axis=1), len(old))
+    low, high = _interval(means[1] - means[0], gains[:, counted].mean(axis=1), len(old), look)
     n, seen = len(old), int(pixels.sum())
     showing = int(np.count_nonzero(old[..., 2].any(axis=1)))
     return PartScore(
@@ -262,16 +267,17 @@ def _per_image(old: Counts, new: Counts, images: NDArray[np.str_]) -> tuple[floa
     return float(np.mean(gains)), float(np.mean(falls)), len(gains)
 
 
-def _interval(gain: float, draws: NDArray[np.float64], n: int) -> tuple[float, float]:
+def _interval(gain: float, draws: NDArray[np.float64], n: int, look: int) -> tuple[float, float]:
     """Return the bounds of a gain measured on n blocks, from its draws.
 
     Percentiles of the draws would be too narrow for a handful of blocks. Hence Student's t with the
     standard error of the draws, which itself is too small by the root of (n - 1) / n (Hesterberg,
-    2015, 10.1080/00031305.2015.1089789). One block says nothing about others.
+    2015, 10.1080/00031305.2015.1089789). One block says nothing about others. With several looks
+    the chance to err is divided among them (Bonferroni).
     """
     if n < 2:
         return -1.0, 1.0
-    quantile = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 200))
+    quantile = float(stdtrit(n - 1, 1 - (1 - CONFIDENCE / 100) / 2 / look))
     half = quantile * float(draws.std()) * math.sqrt(n / (n - 1))
     return gain - half, gain + half
 

@@ -26,7 +26,7 @@ from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.network.model import SegmentationNetwork
 
 LEAST_SHARE = 0.5  # of the seconds that learning gets, however long the comparison takes
-SHORTER = (0.5, 0.25, 0.125)  # parts of the way that are tried if the whole of it forgets
+SHORTER = (0.5, 0.25, 0.125)  # parts of the way that are tried if the whole of it is not better
 COMPARED = 2.5  # comparisons that learning must leave time for, the first one included
 
 
@@ -79,9 +79,8 @@ def retrain(
 ) -> Job[Candidate]:
     """Score the old model, learn, score the new one on the same pixels, decide.
 
-    If the new one has lost something that was learnt before, networks between the two are tried,
-    the newest first. They are chosen by what was learnt before alone: the new corrections are
-    looked at once, to judge.
+    If the new one is not better, networks between the two are tried, the newest first: they keep
+    more of what was learnt before, and depend less on the luck of a short run.
 
     Parameters
     ----------
@@ -114,7 +113,7 @@ def retrain(
     old = yield from _count(model.network, lesson.held_out, rows, device, token)
     spent = clock() - start
     network = with_classes(model.network, old_names, names)
-    tries = COMPARED + len(SHORTER) * any(held.replay for held in lesson.held_out)
+    tries = COMPARED + len(SHORTER)
     seconds = max(LEAST_SHARE * options.seconds, options.seconds - tries * spent)
     tuned = yield from finetune(
         network,
@@ -140,17 +139,17 @@ def _longest_step(
     device: torch.device,
     token: CancelToken | None,
 ) -> Job[Candidate]:
-    """Go as far from the start as nothing is forgotten; all the way if something always is."""
+    """Go as far from the start as is better; if nothing is, as far as nothing is forgotten."""
     rows = list(range(1, 1 + len(lesson.class_names)))
     tried: list[Candidate] = []
     for share in (1.0, *SHORTER):
         network = tuned.network if share == 1 else blend(start, tuned.network, share)
         new = yield from _count(network, lesson.held_out, rows, device, token)
-        verdict = _judge(lesson, old, new, seed)
+        verdict = _judge(lesson, old, new, seed, look=len(tried) + 1)
         tried.append(Candidate(replace(tuned, network=network), verdict, share))
-        if not verdict.forgets:
+        if verdict.answer == "better":
             return tried[-1]
-    return tried[0]
+    return next((one for one in tried if not one.verdict.forgets), tried[0])
 
 
 def _count(
@@ -165,7 +164,7 @@ def _count(
     return counts
 
 
-def _judge(lesson: Lesson, old: Counts, new: Counts, seed: int) -> Verdict:
+def _judge(lesson: Lesson, old: Counts, new: Counts, seed: int, look: int) -> Verdict:
     replay = [held.replay for held in lesson.held_out for _ in held.blocks]
     pixels, images = block_pixels(lesson.held_out), block_images(lesson.held_out)
-    return judge(old, new, pixels, replay, images, lesson.class_names, seed)
+    return judge(old, new, pixels, replay, images, lesson.class_names, seed, look)

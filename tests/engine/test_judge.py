@@ -88,6 +88,17 @@ def test_the_interval_of_few_blocks_is_wider_than_that_of_many() -> None:
     )
 
 
+def test_every_further_look_widens_the_interval() -> None:
+    mixed = counts((80, 100, 100), (60, 100, 100), (90, 100, 100), (70, 100, 100))
+    args = ([1] * 4, [False] * 4, ["new"] * 4, ["disc"])
+    first, third = (judge(HALF, mixed, *args, look=look).fresh for look in (1, 3))
+    assert first.gain == third.gain
+    # Student's t of three degrees of freedom: 95 %, and 1 - 0.05 / 3
+    assert (third.high - third.gain) / (first.high - first.gain) == pytest.approx(
+        4.857 / 3.182, rel=1e-3
+    )
+
+
 def test_a_large_image_does_not_hide_that_a_small_one_is_lost() -> None:
     small, large = counts(*[(9, 10, 10)] * 4), counts(*[(9000, 10000, 10000)] * 4)
     old = np.concatenate([HALF, small, large])
