@@ -16,6 +16,7 @@ from torch import Tensor
 
 from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.cells import CellGrid
+from napari_rwkvseg.engine.device import limited_threads
 from napari_rwkvseg.engine.heat import Heat, field_heat, look_heat, word_heat
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.intensity import Window, measure_window, normalise, to_channels
@@ -108,7 +109,8 @@ class Explanation:
         """Return what the class of a pixel depends on, over `tile`; by default the likeliest."""
         row, column = pixel[0] - self.tile.top, pixel[1] - self.tile.left
         chosen = self.label(pixel) if label is None else label
-        return receptive_field(self.network, _as_tensor(self.plane), row, column, chosen)
+        with limited_threads():
+            return receptive_field(self.network, _as_tensor(self.plane), row, column, chosen)
 
     def field_heat(self, pixel: Pixel, label: int | None = None) -> Heat:
         """Return `field` as a picture, with its radii in words."""
@@ -170,7 +172,8 @@ def explain(
     token.raise_if_cancelled()
     yield Progress(1, 2, "Following the scan")
     network = copy.deepcopy(model.network).cpu().eval().requires_grad_(False)
-    seen = record(network, _as_tensor(plane))
+    with limited_threads():
+        seen = record(network, _as_tensor(plane))
     token.raise_if_cancelled()
     return Explanation(image, index, tile, count, window, model.card, plane, seen, network)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+from napari.layers import Vectors
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
@@ -19,13 +21,18 @@ from napari_rwkvseg.workflow import Message, Workflow
 from napari_rwkvseg.workflow.explorer import Explorer, ExplorerRunners
 
 
+def prepare_layers() -> None:
+    """Load what napari needs for its first vectors: pandas, 0.5 s, so in the thread of a job."""
+    Vectors(np.zeros((1, 2, 2)), features={"step": [0.0]})
+
+
 class ExplorerTab(QWidget):
     """The tree of heads, the player, the gates, the looks, the files."""
 
     def __init__(self, workflow: Workflow, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         runners = ExplorerRunners(*(JobRunner(self) for _ in range(4)))
-        self.explorer = Explorer(workflow, runners, self._later)
+        self.explorer = Explorer(workflow, runners, self._later, prepare_layers)
 
         self.button = QPushButton("Explore")
         self.button.setObjectName("primary")
@@ -93,7 +100,10 @@ class ExplorerTab(QWidget):
         self._show()
 
     def _later(self, function: Callable[[], None]) -> None:
-        """Run `function` in the next turn of the event loop, if the tab still lives."""
+        """Run `function` in the next turn of the event loop, if the tab still lives.
+
+        A timer of its own, not `singleShot`: that would come before the canvas is drawn.
+        """
         timer = QTimer(self)
         timer.setSingleShot(True)
         timer.timeout.connect(function)

@@ -92,10 +92,13 @@ class Looked:
     answer: str
 
 
-def read(reading: Reading, token: CancelToken) -> Job[Read]:
-    """Run the model over the plane and record what it scanned."""
+def read(
+    reading: Reading, token: CancelToken, prepare: Callable[[], None] = lambda: None
+) -> Job[Read]:
+    """Run the model over the plane and record what it scanned; `prepare` for showing it."""
     yield Progress(0, 0, "Loading the model")
     load_torch()
+    prepare()
     from napari_rwkvseg.adapters.scan_layers import PlanePlace
     from napari_rwkvseg.engine.explain import ExplainOptions, explain
     from napari_rwkvseg.engine.gates import gate_table
