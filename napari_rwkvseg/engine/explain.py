@@ -88,6 +88,11 @@ class Explanation:
         step, unit = self.image.spacing[-1], self.image.units[-1]
         return (step, unit) if is_length(unit) else (1.0, "px")
 
+    def covers(self, pixel: Pixel) -> bool:
+        """Return whether the part of the plane that was read holds a pixel."""
+        down, across = pixel[0] - self.tile.top, pixel[1] - self.tile.left
+        return 0 <= down < self.tile.height and 0 <= across < self.tile.width
+
     def cells(self, layer: int) -> CellGrid:
         """Return where the tokens of a layer lie."""
         traced = self.trace.layers[layer]

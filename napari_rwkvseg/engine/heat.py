@@ -126,6 +126,13 @@ def field_heat(field: ReceptiveField, tile: Tile, spacing: float = 1.0, unit: st
     return Heat(field.smoothed(), 1, (float(tile.top), float(tile.left)), text)
 
 
+def bright_weight(heat: Heat) -> float:
+    """Return the weight to draw brightest, so that the token's own does not hide the others."""
+    largest = float(heat.values.max(initial=0.0))
+    common = float(np.percentile(heat.values, 99.5)) if heat.values.size > 4 else largest
+    return common or largest or 1.0
+
+
 def percent(share: float) -> str:
     """Return a share as "31 %", or "0.4 %" below one."""
     value = 100 * float(share)

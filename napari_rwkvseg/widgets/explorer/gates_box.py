@@ -12,7 +12,7 @@ from napari_rwkvseg.widgets.listen import listen
 from napari_rwkvseg.widgets.style import GAP, combo, form, muted, name_row
 from napari_rwkvseg.workflow.explorer import Explorer
 
-NOBODY, FOLDER = "Nothing", "Mean of a folder…"
+NOBODY, OPEN, FOLDER = "Nothing", "Mean of the other images", "Mean of a folder…"
 LEGEND = (
     "Part, level.block; one bar per head. Teal heads stay in windows, and their share stands on "
     "the right; orange ones scan the whole grid."
@@ -54,15 +54,17 @@ class GatesBox(QWidget):
         with signals_blocked(self.others):
             self.others.clear()
             self.others.addItem(NOBODY)
-            for layer in state.images:
-                if layer is not state.image:
-                    self.others.addItem(layer.name, layer)
-            self.others.addItem(FOLDER)
+            others = [layer for layer in state.images if layer is not state.image]
+            for layer in others:
+                self.others.addItem(layer.name, layer)
+            self.others.addItems([OPEN, FOLDER] if len(others) > 1 else [FOLDER])
 
     def _choose(self, index: int) -> None:
         layer = self.others.itemData(index)
         if layer is not None:
             self._explorer.questions.compare(layer)
+        elif self.others.itemText(index) == OPEN:
+            self._explorer.questions.compare_open()
         elif self.others.itemText(index) == FOLDER:
             self._choose_folder()
         else:

@@ -9,6 +9,7 @@ from napari.layers import Vectors
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
+from napari_rwkvseg.widgets.explorer.beside_box import BesideBox
 from napari_rwkvseg.widgets.explorer.export_box import ExportBox
 from napari_rwkvseg.widgets.explorer.gates_box import GatesBox
 from napari_rwkvseg.widgets.explorer.look_box import LookBox
@@ -41,6 +42,7 @@ class ExplorerTab(QWidget):
         self.player = Player(self.explorer)
         self.gates = GatesBox(self.explorer)
         self.look = LookBox(self.explorer)
+        self.beside = BesideBox(self.explorer)
         self.export = ExportBox(self.explorer)
         self._results = QWidget()
 
@@ -65,6 +67,8 @@ class ExplorerTab(QWidget):
         inner.addWidget(self.look)
         inner.addWidget(section("What the network chose"))
         inner.addWidget(self.gates)
+        inner.addWidget(section("Compare"))
+        inner.addWidget(self.beside)
         inner.addWidget(section("Export"))
         inner.addWidget(self.export)
         column = QVBoxLayout(self)

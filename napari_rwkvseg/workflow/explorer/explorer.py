@@ -227,6 +227,7 @@ class Explorer:
         self._read = None
         self.layers.remove()
         state.explanation = state.gates = state.other = state.heat = state.previous = None
+        state.picture, state.drawing = None, False
         state.answer = state.details = state.difference = ""
         state.steps = state.step = 0
         state.reason = ()
@@ -315,12 +316,7 @@ class Explorer:
 
     def _covers(self, pixel: Pixel) -> bool:
         """Whether the part of the plane that was read holds a pixel."""
-        if self._read is None:
-            return False
-        rows, columns = self._read.explanation.tile.to_slices()
-        return pixel[0] in range(rows.start, rows.stop) and pixel[1] in range(
-            columns.start, columns.stop
-        )
+        return self._read is not None and self._read.explanation.covers(pixel)
 
     def _look_job(self, token: CancelToken) -> Job[jobs.Looked] | None:
         state = self.state

@@ -116,7 +116,9 @@ class LayerSet:
         add = self._viewer.add_image if layer_type == "image" else self._viewer.add_vectors
         # Selected and unselected in one go: the controls of the new layer need not be shown.
         with self._viewer.layers.selection.events.blocker_all(), self._keeping_selection():
-            self._owned[kind] = add(data, **meta).unique_id
+            self._owned[kind] = add(data, **meta, visible=False).unique_id
+        self._hidden.add(kind)
+        self._in_turn(partial(self.unhide, kind))  # slicing and drawing take a turn, too
 
     def _take_away(self, uid: Hashable) -> None:
         layer = find_layer(self._viewer, uid)

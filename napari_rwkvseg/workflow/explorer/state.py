@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_rwkvseg.engine.explain import Explanation
     from napari_rwkvseg.engine.gates import GateTable
     from napari_rwkvseg.engine.heat import Heat
+    from napari_rwkvseg.workflow.explorer.pictures import Picture
 
 Pixel = tuple[int, int]
 
@@ -70,7 +71,11 @@ class ExplorerState:
     gates, other : GateTable or None
         Of this image, and of what it is compared with.
     difference : str
-        The comparison in words.
+        The comparison in words; without one, what to know of the gates.
+    picture : Picture or None
+        The figure to look at in a window of its own.
+    drawing : bool
+        Whether one is being drawn.
     reason : tuple of str
         Why the pixel was wrong, in sentences.
     """
@@ -93,4 +98,6 @@ class ExplorerState:
     gates: GateTable | None = None
     other: GateTable | None = None
     difference: str = ""
+    picture: Picture | None = None
+    drawing: bool = False
     reason: tuple[str, ...] = ()
