@@ -104,7 +104,7 @@ class Explanation:
 
     def look(self, layer: int, head: int | None, pixel: Pixel) -> Heat:
         """Return what the token of a pixel looks at; `head` None is all heads by their gates."""
-        return look_heat(self.trace.layers[layer], head, self.tile, pixel)
+        return look_heat(self.trace.layers[layer], head, self.tile, pixel, *self.pixel_length)
 
     def words(self, number: int, pixel: Pixel) -> Heat:
         """Return what the word of a pixel looks at inside its cell, in a step of the decoder."""

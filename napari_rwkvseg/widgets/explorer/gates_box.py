@@ -40,7 +40,7 @@ class GatesBox(QWidget):
 
         self.others.activated.connect(self._choose)
         state = explorer.state
-        for event in (state.events.gates, state.events.other):
+        for event in (state.events.gates, state.events.other, state.events.comparing):
             listen(self, event, self._show)
         listen(self, state.events.difference, self._say)
         for event in (explorer.workflow.state.events.images, explorer.workflow.state.events.image):
@@ -50,7 +50,7 @@ class GatesBox(QWidget):
         self._say(state.difference)
 
     def _fill(self, _: object = None) -> None:
-        state = self._explorer.workflow.state
+        state, before = self._explorer.workflow.state, self.others.currentText()
         with signals_blocked(self.others):
             self.others.clear()
             self.others.addItem(NOBODY)
@@ -58,6 +58,7 @@ class GatesBox(QWidget):
             for layer in others:
                 self.others.addItem(layer.name, layer)
             self.others.addItems([OPEN, FOLDER] if len(others) > 1 else [FOLDER])
+            self.others.setCurrentIndex(max(0, self.others.findText(before)))
 
     def _choose(self, index: int) -> None:
         layer = self.others.itemData(index)
@@ -80,7 +81,7 @@ class GatesBox(QWidget):
     def _show(self, _: object = None) -> None:
         state = self._explorer.state
         self.plot.show_tables(state.gates, state.other)
-        if state.other is None and not state.difference:
+        if not state.comparing:
             self.others.setCurrentIndex(0)
 
     def _say(self, text: str) -> None:

@@ -228,7 +228,7 @@ class Explorer:
         self.layers.remove()
         state.explanation = state.gates = state.other = state.heat = state.previous = None
         state.picture, state.drawing = None, False
-        state.answer = state.details = state.difference = ""
+        state.answer = state.details = state.difference = state.comparing = ""
         state.steps = state.step = 0
         state.reason = ()
 

@@ -17,7 +17,7 @@ from napari_rwkvseg.workflow.choices import Message, Tone
 from napari_rwkvseg.workflow.explorer import jobs, pictures
 from napari_rwkvseg.workflow.explorer.jobs import Read, Reading
 from napari_rwkvseg.workflow.explorer.layer_set import LayerSet
-from napari_rwkvseg.workflow.explorer.state import ExplorerState, Shown
+from napari_rwkvseg.workflow.explorer.state import ExplorerState, Look, Shown
 from napari_rwkvseg.workflow.runner import JobResult, Runner, ignore_progress
 from napari_rwkvseg.workflow.workflow import Workflow
 
@@ -103,8 +103,7 @@ class Questions:
 
     def compare_nothing(self) -> None:
         """Show the gates of this image alone."""
-        self._state.other = None
-        self._state.difference = ""
+        self._state.other, self._state.comparing = None, ""
         self.say_difference()
 
     def say_difference(self) -> None:
@@ -145,13 +144,16 @@ class Questions:
 
     def _compare(self, sources: Sequence[Callable[[], Reading]], name: str) -> None:
         token = CancelToken()
+        self._state.comparing = name
         self._state.difference = f"Reading {name}…"
         self._start(jobs.compare_with(sources, name, token), token, self._was_compared)
 
     def _was_compared(self, result: JobResult) -> None:
         self._state.other = result.value
-        self._state.difference = result.error
-        self.say_difference()
+        if result.error:
+            self._state.comparing, self._state.difference = "", result.error
+        else:
+            self.say_difference()
 
     # --------------------------------------------------------------------- why
     def ask_why(self) -> None:
@@ -186,6 +188,9 @@ class Questions:
             self._state.reason = (result.error,) if result.error else ()
             return
         found, layer = result.value
+        row, column = found.pixel
+        self._state.look = Look.NETWORK  # what the picture now shows
+        self._state.answer = f"Row {row}, column {column}: {found.heat.text}."
         self._state.reason = found.sentences
         self._state.heat = found.heat
         self._explorer.layers.show((layer,))

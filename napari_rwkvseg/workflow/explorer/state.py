@@ -70,6 +70,8 @@ class ExplorerState:
         That in words.
     gates, other : GateTable or None
         Of this image, and of what it is compared with.
+    comparing : str
+        What the gates are compared with, or are about to be; empty if with nothing.
     difference : str
         The comparison in words; without one, what to know of the gates.
     picture : Picture or None
@@ -97,6 +99,7 @@ class ExplorerState:
     answer: str = ""
     gates: GateTable | None = None
     other: GateTable | None = None
+    comparing: str = ""
     difference: str = ""
     picture: Picture | None = None
     drawing: bool = False
