@@ -357,3 +357,26 @@ def test_arrows_are_hidden_while_the_visit_plays_unless_somebody_hid_them() -> N
     for hidden in (True, False):
         desk.explorer.hide_arrows(hidden)
         assert not path.visible
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (33, 517)])
+def test_odd_sizes_are_explored_to_the_last_pixel(shape: tuple[int, int]) -> None:
+    desk = Desk(image=np.random.default_rng(1).random(shape)).start()
+    explanation = desk.state.explanation
+    for number, layer in enumerate(explanation.trace.layers):
+        desk.explorer.choose(Shown(number, len(layer.heads) - 1))
+        rank = explanation.path(number, len(layer.heads) - 1).rank
+        np.testing.assert_array_equal(desk.data("order"), rank)
+    desk.explorer.set_asking(True)
+    last = (shape[0] - 1, shape[1] - 1)
+    desk.explorer.look_at(last)
+    for look in Look:
+        desk.explorer.set_look(look)
+        assert desk.state.answer.startswith(f"Row {last[0]}, column {last[1]}: ")
+
+
+def test_images_too_small_to_read_say_so() -> None:
+    desk = Desk(image=np.ones((3, 70)))
+    desk.explorer.start()
+    assert "at least 16×16 pixels" in desk.state.problem.text
+    assert (desk.explorer.active, desk.ours) == (False, [])

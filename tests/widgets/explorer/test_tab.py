@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from napari_rwkvseg.workflow.explorer import Look, Shown
+from napari_rwkvseg.workflow.explorer import Shown
 from tests.widgets.docking import WAIT
 from tests.widgets.explorer.exploring import ExplorerDesk
 
@@ -77,22 +77,6 @@ def test_taking_the_image_away_ends_exploring(viewer: Any, qtbot: QtBot) -> None
     assert not desk.page.explorer.active
     assert not desk.page.player.playing
     assert desk.page.button.text() == "Explore"
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (3, 70), (33, 517)])
-def test_odd_sizes_are_explored(viewer: Any, qtbot: QtBot, shape: tuple[int, int]) -> None:
-    image = np.random.default_rng(1).random(shape).astype(np.float32)
-    desk = ExplorerDesk(viewer, qtbot, image=image)
-    desk.click(desk.page.button)
-    qtbot.waitUntil(lambda: "order" in desk.ours, timeout=WAIT)
-    np.testing.assert_array_equal(desk.order, desk.path(Shown(0, 0)))
-    desk.click(desk.page.look.ask)
-    desk.page.explorer.look_at((shape[0] - 1, shape[1] - 1))
-    for way in Look:
-        desk.seen.answer = ""
-        desk.page.explorer.set_look(way)
-        qtbot.waitUntil(lambda: desk.seen.answer != "", timeout=WAIT)
-        assert "failed" not in desk.seen.answer
 
 
 def test_a_click_in_the_tree_draws_that_head(viewer: Any, qtbot: QtBot) -> None:
