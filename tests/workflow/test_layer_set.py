@@ -88,8 +88,8 @@ def test_what_is_removed_before_its_turn_never_comes() -> None:
 
 def test_a_step_that_fails_does_not_block_those_behind_it() -> None:
     turns = Turns()
-    turns.layers.show((described("a", opacity=7), described("b")))
-    with pytest.raises(ValueError, match="opacity"):
+    turns.layers.show((described("a", blending="none such"), described("b")))
+    with pytest.raises(ValueError, match="none such"):
         turns.run()
     turns.run()
     assert turns.names == ["b"]

@@ -87,13 +87,17 @@ class ExplorerDesk(Desk):
 
     def move(
         self,
-        *places: tuple[float, float],
+        place: tuple[float, float],
         modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier,
     ) -> None:
-        """Move over pixels of the image, with keys held: qtbot's moves know no keys."""
-        canvas, none = self.canvas, Qt.MouseButton.NoButton
-        for place in places:
-            at = self.on_canvas(*place)
-            spot = QPointF(at), QPointF(canvas.mapToGlobal(at))
-            event = QMouseEvent(QEvent.Type.MouseMove, *spot, none, none, modifiers)
-            QApplication.sendEvent(canvas, event)
+        """Move onto a pixel of the image, with keys held; the canvas takes it a little later."""
+        canvas, none, at = self.canvas, Qt.MouseButton.NoButton, self.on_canvas(*place)
+        spot = QPointF(at), QPointF(canvas.mapToGlobal(at))  # qtbot's moves know no keys
+        event = QMouseEvent(QEvent.Type.MouseMove, *spot, none, none, modifiers)
+        QApplication.sendEvent(canvas, event)
+
+    @property
+    def pointed(self) -> tuple[int, int]:
+        """The pixel under the mouse, as napari knows it."""
+        row, column = self.viewer.cursor.position[-2:]
+        return round(row), round(column)

@@ -65,12 +65,14 @@ def test_why_explains_itself_before_there_is_a_correction(viewer: Any, qtbot: Qt
     assert "Segment it first" in desk.page.look.reason.text()
 
 
-def test_moving_with_shift_asks_about_every_pixel_on_the_way(viewer: Any, qtbot: QtBot) -> None:
+def test_moving_with_shift_asks_about_the_pixels_on_the_way(viewer: Any, qtbot: QtBot) -> None:
     desk = asking(viewer, qtbot)
-    desk.move((10, 10), (12, 30))
+    desk.move((12, 30))
+    qtbot.waitUntil(lambda: desk.pointed == (12, 30))
     assert desk.seen.pixel is None
-    desk.move((10, 10), (20, 50), modifiers=Qt.KeyboardModifier.ShiftModifier)
-    assert desk.seen.pixel == (20, 50)
+    for place in ((10, 10), (20, 50)):
+        desk.move(place, modifiers=Qt.KeyboardModifier.ShiftModifier)
+        qtbot.waitUntil(lambda at=place: desk.seen.pixel == at)
     qtbot.waitUntil(lambda: desk.seen.answer.startswith("Row 20, column 50:"), timeout=WAIT)
     qtbot.waitUntil(lambda: "look" in desk.ours, timeout=WAIT)
     assert len([name for name in desk.ours if "look" in name]) == 1
