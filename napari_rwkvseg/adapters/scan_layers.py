@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_rwkvseg.adapters.to_layers import Geometry, LayerTuple
-from napari_rwkvseg.engine.heat import Heat
+from napari_rwkvseg.engine.heat import Heat, bright_weight
 from napari_rwkvseg.engine.scan_path import ScanPath
 
 PREFIX = "Scan explorer · "  # napari has no groups: a common beginning keeps ours together
@@ -139,19 +139,12 @@ def heat_layer(heat: Heat, place: PlanePlace) -> LayerTuple:
     meta = {
         **_common(HEAT, place.transforms(heat.stride, heat.origin)),
         "colormap": "inferno",
-        "contrast_limits": (0.0, heat_limit(heat)),
+        "contrast_limits": (0.0, bright_weight(heat)),
         "interpolation2d": "nearest",
         "blending": "additive",
         "opacity": 0.8,
     }
     return place.fit(heat.values), meta, "image"
-
-
-def heat_limit(heat: Heat) -> float:
-    """Return the weight that is drawn brightest, so that the token's own does not hide others."""
-    largest = float(heat.values.max(initial=0.0))
-    common = float(np.percentile(heat.values, 99.5)) if heat.values.size > 4 else largest
-    return common or largest or 1.0
 
 
 def visit_colormap() -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -76,6 +78,16 @@ def limit_threads(wanted: int | None = None) -> int:
     before = torch.get_num_threads()
     torch.set_num_threads(max(1, _DEFAULT_THREADS - 1 if wanted is None else wanted))
     return before
+
+
+@contextmanager
+def limited_threads(wanted: int | None = None) -> Iterator[None]:
+    """Limit the threads of PyTorch, as `limit_threads` does, while the block lasts."""
+    before = limit_threads(wanted)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _cuda_present() -> bool:

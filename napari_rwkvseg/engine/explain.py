@@ -16,6 +16,7 @@ from torch import Tensor
 
 from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.cells import CellGrid
+from napari_rwkvseg.engine.device import limited_threads
 from napari_rwkvseg.engine.heat import Heat, field_heat, look_heat, word_heat
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.intensity import Window, measure_window, normalise, to_channels
@@ -87,6 +88,11 @@ class Explanation:
         step, unit = self.image.spacing[-1], self.image.units[-1]
         return (step, unit) if is_length(unit) else (1.0, "px")
 
+    def covers(self, pixel: Pixel) -> bool:
+        """Return whether the part of the plane that was read holds a pixel."""
+        down, across = pixel[0] - self.tile.top, pixel[1] - self.tile.left
+        return 0 <= down < self.tile.height and 0 <= across < self.tile.width
+
     def cells(self, layer: int) -> CellGrid:
         """Return where the tokens of a layer lie."""
         traced = self.trace.layers[layer]
@@ -98,7 +104,7 @@ class Explanation:
 
     def look(self, layer: int, head: int | None, pixel: Pixel) -> Heat:
         """Return what the token of a pixel looks at; `head` None is all heads by their gates."""
-        return look_heat(self.trace.layers[layer], head, self.tile, pixel)
+        return look_heat(self.trace.layers[layer], head, self.tile, pixel, *self.pixel_length)
 
     def words(self, number: int, pixel: Pixel) -> Heat:
         """Return what the word of a pixel looks at inside its cell, in a step of the decoder."""
@@ -108,7 +114,8 @@ class Explanation:
         """Return what the class of a pixel depends on, over `tile`; by default the likeliest."""
         row, column = pixel[0] - self.tile.top, pixel[1] - self.tile.left
         chosen = self.label(pixel) if label is None else label
-        return receptive_field(self.network, _as_tensor(self.plane), row, column, chosen)
+        with limited_threads():
+            return receptive_field(self.network, _as_tensor(self.plane), row, column, chosen)
 
     def field_heat(self, pixel: Pixel, label: int | None = None) -> Heat:
         """Return `field` as a picture, with its radii in words."""
@@ -170,7 +177,8 @@ def explain(
     token.raise_if_cancelled()
     yield Progress(1, 2, "Following the scan")
     network = copy.deepcopy(model.network).cpu().eval().requires_grad_(False)
-    seen = record(network, _as_tensor(plane))
+    with limited_threads():
+        seen = record(network, _as_tensor(plane))
     token.raise_if_cancelled()
     return Explanation(image, index, tile, count, window, model.card, plane, seen, network)
 

@@ -73,6 +73,14 @@ def mean_table(name: str, tables: Sequence[GateTable]) -> GateTable:
     return GateTable(name, first.places, weights, first.local)
 
 
+def evenness(table: GateTable) -> str:
+    """Return a sentence if all heads weigh nearly the same, else nothing."""
+    away = float(np.abs(np.concatenate(table.weights) - 1).mean())
+    if away < HARDLY:
+        return f"All heads weigh nearly the same here (1 ± {away:.2f}): the network hardly chooses."
+    return ""
+
+
 def compare(one: GateTable, other: GateTable) -> str:
     """Return in words how much the choices for two images differ."""
     distance = one.distance(other)

@@ -41,7 +41,14 @@ class Heat:
     text: str
 
 
-def look_heat(layer: LayerTrace, head: int | None, tile: Tile, pixel: Pixel) -> Heat:
+def look_heat(
+    layer: LayerTrace,
+    head: int | None,
+    tile: Tile,
+    pixel: Pixel,
+    spacing: float = 1.0,
+    unit: str = "px",
+) -> Heat:
     """Return how much the token of a pixel looks at each other token of its sequence.
 
     Parameters
@@ -54,6 +61,10 @@ def look_heat(layer: LayerTrace, head: int | None, tile: Tile, pixel: Pixel) -> 
         The part of the plane that was read.
     pixel : tuple of int
         Row and column in the plane.
+    spacing : float
+        Length of a pixel in `unit`.
+    unit : str
+        "px", or a unit of length.
 
     Raises
     ------
@@ -64,21 +75,22 @@ def look_heat(layer: LayerTrace, head: int | None, tile: Tile, pixel: Pixel) -> 
     token = cells.token_at(*pixel)
     weights = layer.look(head, token).cpu().numpy()
     values = cells.crop(weights).astype(np.float32)
-    text = f"itself {percent(weights[token])}, {_spread(weights, cells, token)}"
+    radius = round_figure(_spread(weights, cells, token) * spacing)
+    text = f"itself {percent(weights[token])}, half of it within {radius} {unit}"
     outside = 1 - float(values.sum(dtype=np.float64))
     if outside >= 0.005:
         text += f"; {percent(outside)} on the padding beyond the image"
     return Heat(values, layer.stride, cells.origin, text)
 
 
-def _spread(weights: NDArray[np.float64], cells: CellGrid, token: int) -> str:
-    """Return how far from the token half of the weight lies, in cells and pixels."""
+def _spread(weights: NDArray[np.float64], cells: CellGrid, token: int) -> float:
+    """Return how far from the token half of the weight lies, in pixels."""
     place = cells.positions(np.arange(weights.size))
     distance = np.hypot(*(place - place[token]).T)
     order = np.argsort(distance, kind="stable")
     held = np.cumsum(weights[order])
     radius = float(distance[order[int(np.searchsorted(held, HALF * held[-1]))]])
-    return f"half of it within {round_figure(radius * cells.stride)} px"
+    return radius * cells.stride
 
 
 def word_heat(words: WordTrace, tile: Tile, pixel: Pixel) -> Heat:
@@ -124,6 +136,13 @@ def field_heat(field: ReceptiveField, tile: Tile, spacing: float = 1.0, unit: st
     half, most = (round_figure(field.radius(share) * spacing) for share in (HALF, MOST))
     text = f"50 % within {half} {unit}, 95 % within {most} {unit}"
     return Heat(field.smoothed(), 1, (float(tile.top), float(tile.left)), text)
+
+
+def bright_weight(heat: Heat) -> float:
+    """Return the weight to draw brightest, so that the token's own does not hide the others."""
+    largest = float(heat.values.max(initial=0.0))
+    common = float(np.percentile(heat.values, 99.5)) if heat.values.size > 4 else largest
+    return common or largest or 1.0
 
 
 def percent(share: float) -> str:

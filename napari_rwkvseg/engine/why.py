@@ -26,6 +26,8 @@ class Why:
 
     Attributes
     ----------
+    pixel : tuple of int
+        Row and column in the plane.
     predicted, corrected : str
         Class names, "background" included.
     probability : float
@@ -48,6 +50,7 @@ class Why:
         All of it in plain words.
     """
 
+    pixel: Pixel
     predicted: str
     corrected: str
     probability: float
@@ -90,6 +93,7 @@ def why(
     names = ("background", *explanation.card.class_names)
     found = _Facts(explanation, field, structure)
     return Why(
+        pixel=pixel,
         predicted=names[old],
         corrected=names[new],
         probability=float(probability[old]),
@@ -163,11 +167,12 @@ class _Facts:
         crossed = list(self.crossed())
         if not crossed:
             yield "No window border cuts it: that is not the reason."
-        for name, count in crossed:
-            yield (
-                f"On {name} window borders cut it into {count} parts that windowed heads "
-                "scan apart; only global heads join them."
-            )
+            return
+        where = ", ".join(f"{name} ({count} parts)" for name, count in crossed)
+        yield (
+            f"Window borders cut it on {where}: windowed heads scan the parts apart, only global "
+            "heads join them."
+        )
 
 
 def _windows(layer: LayerTrace, cells: NDArray[np.int64]) -> int:

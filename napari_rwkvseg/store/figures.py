@@ -6,7 +6,6 @@ Drawn with matplotlib's Agg, which needs no display; it is imported only when so
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.card import RESEARCH_ONLY
 from napari_rwkvseg.engine.explain import Explanation
-from napari_rwkvseg.engine.heat import Heat
+from napari_rwkvseg.engine.heat import Heat, bright_weight
 from napari_rwkvseg.engine.scan_path import ScanPath
 from napari_rwkvseg.store.atomic import write_atomic
 
@@ -52,7 +51,7 @@ def save_scan(path: Path, explanation: Explanation, layer: int, head: int) -> No
     reach = scan.reach.describe(scan.cells.stride, *explanation.pixel_length)
     figure, axes = _single(explanation)
     drawn = draw_scan(axes, scan)
-    _bar(figure, axes, drawn, "step of the visit")
+    add_bar(figure, axes, drawn, "step of the visit")
     _caption(figure, explanation, f"{caption}\n{reach}")
     save(figure, path)
 
@@ -60,36 +59,35 @@ def save_scan(path: Path, explanation: Explanation, layer: int, head: int) -> No
 def save_heat(path: Path, explanation: Explanation, heat: Heat, title: str) -> None:
     """Draw what a pixel looked at over its image; parameters as `save_scan`."""
     figure, axes = _single(explanation)
-    rows, columns = heat.values.shape
-    extent = _extent(heat.origin, heat.stride, rows, columns)
-    drawn = axes.imshow(
-        heat.values, cmap="inferno", extent=extent, alpha=OVER_IMAGE, interpolation="nearest"
-    )
-    _keep_view(axes, explanation)
-    _bar(figure, axes, drawn, "weight")
+    add_bar(figure, axes, draw_heat(axes, explanation, heat), "weight")
     _caption(figure, explanation, f"{title}\n{heat.text}")
     save(figure, path)
 
 
-def save_pair(path: Path, explanation: Explanation, chosen: Sequence[tuple[int, int]]) -> None:
-    """Draw the scans of some (layer, head) side by side."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5 * len(chosen), 5.4), layout="constrained")
-    panels = figure.subplots(1, len(chosen), squeeze=False)[0]
-    for axes, (layer, head) in zip(panels, chosen, strict=True):
-        scan = explanation.path(layer, head)
-        _show_plane(axes, explanation)
-        _bar(figure, axes, draw_scan(axes, scan), "step of the visit")
-        axes.set_title(
-            f"{layer_name(explanation, layer)}, head {head + 1}\n{scan.scan.describe()}", fontsize=9
-        )
-    _caption(figure, explanation, "")
-    save(figure, path)
+def draw_heat(axes: Axes, explanation: Explanation, heat: Heat) -> Any:
+    """Draw what a pixel looked at in pixels of the plane; return the image of weights."""
+    rows, columns = heat.values.shape
+    extent = _extent(heat.origin, heat.stride, rows, columns)
+    drawn = axes.imshow(
+        heat.values,
+        cmap="inferno",
+        vmin=0,
+        vmax=bright_weight(heat),
+        extent=extent,
+        alpha=OVER_IMAGE,
+        interpolation="nearest",
+    )
+    _keep_view(axes, explanation)
+    return drawn
 
 
 def save_overview(path: Path, explanation: Explanation) -> None:
-    """Draw the scans of all levels and heads of a model in one figure.
+    """Draw the scans of all levels and heads of a model in one figure; see `draw_overview`."""
+    save(draw_overview(explanation), path)
+
+
+def draw_overview(explanation: Explanation) -> Figure:
+    """Return the scans of all levels and heads of a model as one figure.
 
     One row per level and part, of its first block; the title of each panel gives order, grid and
     the weight of the head for this image.
@@ -106,7 +104,7 @@ def save_overview(path: Path, explanation: Explanation) -> None:
             _overview_panel(axes, explanation, layer, head)
         axes_row[0].set_ylabel(layer_name(explanation, layer, block=False), fontsize=8)
     _caption(figure, explanation, "Scan orders, dark first, bright last; × weight of the head")
-    save(figure, path)
+    return figure
 
 
 def overview_rows(explanation: Explanation) -> tuple[int, ...]:
@@ -117,7 +115,7 @@ def overview_rows(explanation: Explanation) -> tuple[int, ...]:
 
 def _overview_panel(axes: Axes, explanation: Explanation, layer: int, head: int) -> None:
     scan, traced = explanation.path(layer, head), explanation.trace.layers[layer]
-    _show_plane(axes, explanation)
+    show_plane(axes, explanation)
     draw_scan(axes, scan)
     rows, columns = traced.grid
     pooled = f", pooled {traced.pooled}×" if traced.pooled > 1 else ""
@@ -166,11 +164,11 @@ def _single(explanation: Explanation) -> tuple[Figure, Axes]:
 
     figure = Figure(figsize=(6, 5.6), layout="constrained")
     axes = figure.subplots()
-    _show_plane(axes, explanation)
+    show_plane(axes, explanation)
     return figure, axes
 
 
-def _show_plane(axes: Axes, explanation: Explanation) -> None:
+def show_plane(axes: Axes, explanation: Explanation) -> None:
     """Show the part of the image that the network read, in grey, with the pixels of the plane."""
     tile = explanation.tile
     grey: NDArray[np.float32] = np.clip(explanation.plane.mean(axis=-1), 0, 1)
@@ -196,7 +194,8 @@ def _extent(
     return left, left + columns * stride, top + rows * stride, top
 
 
-def _bar(figure: Figure, axes: Axes, drawn: Any, label: str) -> None:
+def add_bar(figure: Figure, axes: Axes, drawn: Any, label: str) -> None:
+    """Add a colour bar for what was drawn."""
     figure.colorbar(drawn, ax=axes, label=label, shrink=0.8)
 
 
@@ -217,17 +216,22 @@ def save(figure: Figure, path: Path) -> None:
     ValueError
         If it is neither PNG nor SVG.
     """
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     ending = path.suffix.lower()
     if ending not in FORMATS:
         raise ValueError(f"{path.name}: a picture ends in .png or .svg, got {ending or 'nothing'}")
+    write_atomic(path, render(figure, ending))
+
+
+def render(figure: Figure, ending: str = ".png") -> bytes:
+    """Return a figure as the bytes of a file; `ending` is one of `FORMATS`."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     with rc_context({"svg.fonttype": "none"}):  # text stays text, to be searched and edited
         figure.savefig(buffer, format=ending[1:], dpi=DPI)
-    write_atomic(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def layer_name(explanation: Explanation, layer: int, block: bool = True) -> str:

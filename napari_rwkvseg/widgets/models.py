@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_rwkvseg.engine.card import ModelCard
+from napari_rwkvseg.widgets.explorer.reading_button import ReadingButton
 from napari_rwkvseg.widgets.listen import listen
 from napari_rwkvseg.widgets.model_card import ModelCardView, score
 from napari_rwkvseg.widgets.style import GAP, MARGIN, muted, section
@@ -44,6 +45,7 @@ class ModelsTab(QWidget):
         self.export_button = _button("Export…", "Save a copy of the model file with its card")
         self.folder_button = _button("Show folder", "Open the folder that holds the model file")
         self.delete_button = _button("Delete", "Move the model to the trash; can be undone")
+        self.reading_button = ReadingButton(workflow, lambda: self.chosen)
         self.undo_button = _button("Undo delete", "Bring the deleted model back")
 
         self._lay_out()
@@ -74,6 +76,7 @@ class ModelsTab(QWidget):
         column.addWidget(self.undo_button)
         column.addWidget(section("Card"))
         column.addWidget(self.card)
+        column.addWidget(self.reading_button)
         column.addStretch()
 
     def _show(self, _: object = None) -> None:
@@ -100,6 +103,7 @@ class ModelsTab(QWidget):
     def _select(self, row: int) -> None:
         card = self.chosen
         self.card.show_card(card)
+        self.reading_button.setVisible(card is not None)
         for button in (self.export_button, self.folder_button, self.delete_button):
             button.setEnabled(card is not None)
 

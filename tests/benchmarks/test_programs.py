@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import latency, operator, peers, timing
+from benchmarks import explorer, latency, operator, peers, timing
 
 
 @pytest.fixture(autouse=True)
@@ -142,3 +142,22 @@ def test_multiply_adds_of_a_convolution() -> None:
 def test_peak_memory_sees_what_a_call_takes() -> None:
     peak = timing.peak_megabytes(lambda: np.ones(32 << 17))
     assert peak is None or peak == pytest.approx(32, abs=4)
+
+
+def test_explorer_times_answers_and_compares_gates(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explorer, "SIDE", 32)
+    for number, folder in enumerate(("one", "two")):
+        (tmp_path / folder).mkdir()
+        for image in range(2):
+            values = np.random.default_rng(image).random((32, 32)) ** (1 + number)
+            np.save(tmp_path / folder / f"{image}.npy", values.astype(np.float32))
+    folders = [str(tmp_path / name) for name in ("one", "two")]
+    only = ["--only", "answers", "gates", "--images", *folders]
+    explorer.main([*only, "--rounds", "1", "--json", "-"])
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    names = ["a head", "heads of a block", "receptive field", "gates within", "gates between"]
+    assert [row["what"] for row in rows] == names
+    assert all(row["CPU ms"] > 0 for row in rows[:3])
+    assert [row["pairs"] for row in rows[3:]] == [1, 4]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_rwkvseg.engine.explain import explain
-from napari_rwkvseg.engine.gates import GateTable, compare, gate_table, mean_table
+from napari_rwkvseg.engine.gates import GateTable, compare, evenness, gate_table, mean_table
 from napari_rwkvseg.engine.image import interpret
 from napari_rwkvseg.engine.progress import finish
 from napari_rwkvseg.network.trace import LayerPlace
@@ -55,3 +55,10 @@ def test_tables_hold_the_gates_that_ran() -> None:
     np.testing.assert_array_equal(found.weights[1], layers[1].gate[0].double().numpy())
     assert found.local[0] == (True, True, True, False)
     assert found.local[2] == (False,) * 4
+
+
+def test_heads_that_weigh_the_same_are_told_of_and_others_are_not() -> None:
+    assert evenness(table("a", 1.02, 0.98, 1, 1)) == (
+        "All heads weigh nearly the same here (1 ± 0.01): the network hardly chooses."
+    )
+    assert evenness(table("a", 1.4, 0.6, 1, 1)) == ""

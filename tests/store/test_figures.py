@@ -9,19 +9,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from skimage.io import imread
 
 from napari_rwkvseg.engine.explain import Explanation, explain
+from napari_rwkvseg.engine.gates import GateTable
 from napari_rwkvseg.engine.image import interpret
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, finish
+from napari_rwkvseg.network.layer_trace import LayerPlace
+from napari_rwkvseg.store.beside import Side, draw_gates, save_beside
+from napari_rwkvseg.store.colors import GLOBAL, LOCAL
 from napari_rwkvseg.store.figures import (
     draw_scan,
     layer_name,
     overview_rows,
     save_heat,
     save_overview,
-    save_pair,
     save_scan,
 )
 from napari_rwkvseg.store.scan_report import save_gates, save_order, write_report
@@ -73,12 +77,22 @@ def test_another_ending_is_refused(found: Explanation, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_looks_pairs_and_overviews_are_drawn(found: Explanation, tmp_path: Path) -> None:
+def test_looks_sides_and_overviews_are_drawn(found: Explanation, tmp_path: Path) -> None:
     save_heat(tmp_path / "look.png", found, found.look(0, 3, (20, 20)), "level 1")
-    save_pair(tmp_path / "pair.png", found, [(0, 0), (3, 3)])
+    save_beside(tmp_path / "beside.png", [Side(found, 0, 0), Side(found, 3, 3)])
     save_overview(tmp_path / "overview.png", found)
-    for name in ("look", "pair", "overview"):
+    for name in ("look", "beside", "overview"):
         assert imread(tmp_path / f"{name}.png").std() > 10
+
+
+def test_a_bar_of_gates_is_as_high_as_its_share_of_the_layer() -> None:
+    place = LayerPlace("encoder", 0, 0)
+    table = GateTable("x", (place,) * 2, (np.array([1.5, 0.5]),) * 2, ((True, False),) * 2)
+    axes = Figure().subplots()
+    draw_gates(axes, table)
+    assert [bar.get_height() for bar in axes.patches] == pytest.approx([0.6, 0.2, 0.6, 0.2])
+    assert [bar.get_y() for bar in axes.patches] == [0, 0, -1, -1]
+    assert [to_hex(bar.get_facecolor()) for bar in axes.patches[:2]] == [LOCAL, GLOBAL]
 
 
 def test_an_overview_has_one_row_per_level_of_each_part(found: Explanation) -> None:

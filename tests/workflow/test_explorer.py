@@ -293,3 +293,90 @@ def test_exports_say_where_they_went_or_why_not(tmp_path: Path) -> None:
     desk = Desk().start()
     desk.explorer.questions.export(lambda explanation: None, tmp_path / "head.png")
     assert desk.state.problem.text == "Saved head.png."
+
+
+def test_two_heads_are_drawn_side_by_side(tmp_path: Path) -> None:
+    desk = Desk().start()
+    desk.explorer.choose(Shown(1, 3))
+    desk.explorer.questions.beside(None)
+    picture = desk.state.picture
+    assert picture.title == "Side by side: cells"
+    assert picture.png.startswith(b"\x89PNG")
+    assert not desk.state.drawing
+    picture.save(tmp_path / "pair.svg")
+    text = (tmp_path / "pair.svg").read_text(encoding="utf-8")
+    assert "row snake in 8×8 windows" in text  # the head before
+    assert "Hilbert, global" in text
+    desk.explorer.close()
+    assert desk.state.picture is None
+
+
+def test_two_images_are_drawn_side_by_side_with_what_the_pixel_looked_at(tmp_path: Path) -> None:
+    desk = Desk()
+    other = desk.bench.add(NOISE[:16, :16], name="other")
+    desk.bench.workflow.selection.choose(desk.layer)
+    desk.start()
+    desk.explorer.set_asking(True)
+    desk.explorer.look_at((20, 30))
+    desk.explorer.questions.beside(other)
+    assert desk.state.picture.title == "Side by side: cells and other"
+    desk.state.picture.save(tmp_path / "two.svg")
+    text = (tmp_path / "two.svg").read_text(encoding="utf-8")
+    assert "the pixel lies outside this image" in text
+    assert text.count("Enc. 1.1") == 2  # the gates of both
+
+
+def test_an_image_that_cannot_be_read_is_not_put_beside() -> None:
+    desk = Desk()
+    other = desk.bench.add(np.zeros((3, 20, 20), np.float32), name="unclear")
+    desk.bench.workflow.selection.choose(desk.layer)
+    desk.start()
+    desk.explorer.questions.beside(other)
+    assert desk.state.picture is None
+    assert desk.state.problem.tone is Tone.ERROR
+
+
+def test_other_open_images_are_compared_by_their_mean() -> None:
+    desk = Desk()
+    for power in (2, 4):
+        desk.bench.add(NOISE**power, name=f"power {power}")
+    desk.bench.workflow.selection.choose(desk.layer)
+    desk.start()
+    desk.explorer.questions.compare_open()
+    assert desk.state.other.name == "mean of the 2 other open images"
+    assert desk.state.comparing == desk.state.other.name
+
+
+def test_arrows_are_hidden_while_the_visit_plays_unless_somebody_hid_them() -> None:
+    desk = Desk().start()
+    path = desk.bench.viewer.layers[PREFIX + "path"]
+    for hidden in (True, False):
+        desk.explorer.hide_arrows(hidden)
+        assert path.visible is not hidden
+    path.visible = False
+    for hidden in (True, False):
+        desk.explorer.hide_arrows(hidden)
+        assert not path.visible
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (33, 517)])
+def test_odd_sizes_are_explored_to_the_last_pixel(shape: tuple[int, int]) -> None:
+    desk = Desk(image=np.random.default_rng(1).random(shape)).start()
+    explanation = desk.state.explanation
+    for number, layer in enumerate(explanation.trace.layers):
+        desk.explorer.choose(Shown(number, len(layer.heads) - 1))
+        rank = explanation.path(number, len(layer.heads) - 1).rank
+        np.testing.assert_array_equal(desk.data("order"), rank)
+    desk.explorer.set_asking(True)
+    last = (shape[0] - 1, shape[1] - 1)
+    desk.explorer.look_at(last)
+    for look in Look:
+        desk.explorer.set_look(look)
+        assert desk.state.answer.startswith(f"Row {last[0]}, column {last[1]}: ")
+
+
+def test_images_too_small_to_read_say_so() -> None:
+    desk = Desk(image=np.ones((3, 70)))
+    desk.explorer.start()
+    assert "at least 16×16 pixels" in desk.state.problem.text
+    assert (desk.explorer.active, desk.ours) == (False, [])

@@ -1,7 +1,8 @@
-"""Layers come one by one, hidden first: each turn of the event loop is short."""
+"""The explorer's layers change one per turn, in order, whatever happens between."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -9,94 +10,110 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_rwkvseg.adapters.to_layers import LayerTuple
 from napari_rwkvseg.workflow.explorer.layer_set import LayerSet
-
-GRID = np.ones((4, 4), np.float32)
-
-
-def described(kind: str, data: Any = GRID) -> LayerTuple:
-    place = {"scale": (1, 1), "rotate": np.eye(2), "shear": np.eye(2), "affine": np.eye(3)}
-    names = {"units": ("pixel", "pixel"), "axis_labels": ("y", "x")}
-    meta = {"name": kind, **place, **names, "metadata": {"rwkvseg": {"explorer": kind}}}
-    return data, meta, "image"
 
 
 class Turns:
-    """A layer set, and an event loop that tests turn."""
+    """A viewer, a set of layers, and turns of an event loop that are run by hand."""
 
     def __init__(self) -> None:
         self.viewer = ViewerModel()
-        self.waiting: list[Callable[[], None]] = []
+        self.waiting: deque[Callable[[], None]] = deque()
         self.layers = LayerSet(self.viewer, self.waiting.append)
 
-    def turn(self) -> None:
-        """Run the function that waits longest."""
-        self.waiting.pop(0)()
+    def run(self, count: int = 99) -> None:
+        while self.waiting and count > 0:
+            self.waiting.popleft()()
+            count -= 1
 
     @property
-    def seen(self) -> dict[str, bool]:
-        return {layer.name: layer.visible for layer in self.viewer.layers}
+    def names(self) -> list[str]:
+        return [layer.name for layer in self.viewer.layers]
 
 
-@pytest.fixture
-def it() -> Turns:
-    return Turns()
-
-
-def test_each_layer_is_added_hidden_then_drawn_in_turns_of_their_own(it: Turns) -> None:
-    it.layers.show((described("order"), described("path")))
-    stages = [it.seen]
-    while it.waiting:
-        it.turn()
-        stages.append(it.seen)
-    assert stages == [
-        {},
-        {"order": False},
-        {"order": False, "path": False},
-        {"order": True, "path": False},
-        {"order": True, "path": True},
-    ]
-
-
-def test_a_layer_removed_before_it_was_drawn_does_not_come_back(it: Turns) -> None:
-    it.layers.show((described("order"),))
-    it.turn()
-    it.layers.remove()
-    it.turn()
-    assert it.seen == {}
-
-
-def test_a_layer_emptied_before_it_was_drawn_stays_hidden_until_it_has_something(
-    it: Turns,
-) -> None:
-    it.layers.show((described("order"),))
-    it.turn()
-    it.layers.show((described("order", np.empty((0, 4))),))
-    while it.waiting:
-        it.turn()
-    assert it.seen == {"order": False}
-    it.layers.show((described("order"),))
-    it.turn()
-    assert it.seen == {"order": True}
-    assert it.waiting == []
-
-
-def test_one_selected_layer_is_never_selected_together_with_ours(it: Turns) -> None:
-    mine = it.viewer.add_image(GRID, name="mine")
-    sizes: list[int] = []
-    it.viewer.layers.selection.events.changed.connect(
-        lambda event: sizes.append(len(it.viewer.layers.selection))
+def described(kind: str, value: float = 1.0, **meta: Any) -> tuple[Any, dict[str, Any], str]:
+    mark = {"rwkvseg": {"explorer": kind}}
+    placed = {"rotate": 0.0, "shear": [0.0], "affine": np.eye(3), "units": ("pixel",) * 2}
+    common = {"scale": (1, 1), "axis_labels": ("y", "x"), "contrast_limits": (0, 9)}
+    return (
+        np.full((2, 2), value),
+        {"name": kind, "metadata": mark, **placed, **common, **meta},
+        ("image"),
     )
-    it.layers.show((described("order"),))
-    it.turn()
-    assert it.viewer.layers.selection.active is mine
-    assert max(sizes) == 1
 
 
-def test_several_selected_layers_stay_selected(it: Turns) -> None:
-    mine = {it.viewer.add_image(GRID), it.viewer.add_image(GRID)}
-    it.viewer.layers.selection.update(mine)
-    it.layers.show((described("order"),))
-    it.turn()
-    assert set(it.viewer.layers.selection) == mine
+def test_each_layer_comes_and_is_drawn_in_a_turn_of_its_own() -> None:
+    turns = Turns()
+    turns.layers.show((described("a"), described("b")))
+    assert turns.names == []
+    turns.run(1)
+    assert [(x.name, x.visible) for x in turns.viewer.layers] == [("a", False)]
+    turns.run()
+    assert [(x.name, x.visible) for x in turns.viewer.layers] == [("a", True), ("b", True)]
+
+
+def test_layers_go_one_per_turn() -> None:
+    turns = Turns()
+    turns.layers.show((described("a"), described("b"), described("c")))
+    turns.run()
+    turns.layers.remove()
+    assert turns.layers.layer("a") is None
+    left = []
+    while turns.waiting:
+        turns.run(1)
+        left.append(turns.names)
+    assert left == [["b", "c"], ["c"], []]
+
+
+def test_a_layer_that_cannot_be_moved_goes_before_its_successor_comes() -> None:
+    turns = Turns()
+    turns.layers.show((described("a"),))
+    turns.run()
+    turns.layers.show((described("a", rotate=30.0),))
+    seen = []
+    while turns.waiting:
+        turns.run(1)
+        seen.append(len(turns.names))
+    assert (max(seen), turns.names) == (1, ["a"])
+    assert turns.viewer.layers["a"].rotate[0, 1] != 0
+
+
+def test_what_is_removed_before_its_turn_never_comes() -> None:
+    turns = Turns()
+    turns.layers.show((described("a"),))
+    turns.layers.remove()
+    turns.run()
+    assert turns.names == []
+
+
+def test_a_step_that_fails_does_not_block_those_behind_it() -> None:
+    turns = Turns()
+    turns.layers.show((described("a", blending="none such"), described("b")))
+    with pytest.raises(ValueError, match="none such"):
+        turns.run()
+    turns.run()
+    assert turns.names == ["b"]
+
+
+def test_refreshing_keeps_a_hidden_layer_hidden_and_moves_it() -> None:
+    turns = Turns()
+    turns.layers.show((described("a"),))
+    turns.run()
+    layer = turns.viewer.layers["a"]
+    layer.visible = False
+    turns.layers.show((described("a", value=5, scale=(2, 2)),))
+    turns.run()
+    assert turns.viewer.layers["a"] is layer
+    assert (layer.visible, layer.scale.tolist(), layer.data[0, 0]) == (False, [2, 2], 5)
+
+
+def test_adding_tells_nobody_of_another_selection() -> None:
+    turns = Turns()
+    mine = turns.viewer.add_image(np.zeros((2, 2)), name="mine")
+    changes: list[Any] = []
+    turns.viewer.layers.selection.events.changed.connect(changes.append)
+    turns.layers.show((described("a"),))
+    turns.run()
+    assert turns.viewer.layers.selection == {mine}
+    assert turns.viewer.layers.selection.active is mine
+    assert changes == []

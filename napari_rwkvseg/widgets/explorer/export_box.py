@@ -25,19 +25,17 @@ class ExportBox(QWidget):
 
         self.picture = _button("Head…", "The chosen head on the image, with colour bar")
         self.look = _button("Look…", "What the last pixel looked at, with colour bar")
-        self.pair = _button("Two heads…", "The chosen head beside the one chosen before")
         self.overview = _button("Overview…", "All levels and heads in one figure")
         self.order = _button("Order (CSV)…", "The chosen head's order, a line per token")
 
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(GAP)
-        buttons = (self.picture, self.pair, self.look, self.overview, self.order)
+        buttons = (self.picture, self.look, self.overview, self.order)
         for place, button in enumerate(buttons):
             grid.addWidget(button, place // 2, place % 2)
 
         self.picture.clicked.connect(self._save_picture)
-        self.pair.clicked.connect(self._save_pair)
         self.look.clicked.connect(self._save_look)
         self.overview.clicked.connect(self._save_overview)
         self.order.clicked.connect(self._save_order)
@@ -51,20 +49,6 @@ class ExportBox(QWidget):
             from napari_rwkvseg.store.figures import save_scan
 
             save_scan(path, explanation, shown.layer, shown.head)
-
-        self._explorer.questions.export(write, path)
-
-    def _save_pair(self) -> None:
-        state = self._explorer.state
-        heads = [(s.layer, s.head) for s in (state.previous, state.shown) if s is not None]
-        path = self._ask("heads.png", PICTURES)
-        if path is None:
-            return
-
-        def write(explanation: Explanation) -> None:
-            from napari_rwkvseg.store.figures import save_pair
-
-            save_pair(path, explanation, heads)
 
         self._explorer.questions.export(write, path)
 

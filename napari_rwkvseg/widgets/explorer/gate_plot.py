@@ -8,13 +8,14 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_rwkvseg.store.colors import GLOBAL, LOCAL, OTHER
+
 if TYPE_CHECKING:
     from napari_rwkvseg.engine.gates import GateTable
     from napari_rwkvseg.network.layer_trace import LayerPlace
 
 ROW, BAR, INSET = 30, 22, 4  # px: height of a row, of its tallest bar, between bars
 NAME_WIDTH, SHARE_WIDTH = 62, 40  # px of the name of a layer, of the share on its right
-LOCAL, GLOBAL, OTHER = "#2ec4b6", "#ff9f1c", "#e71d7a"
 
 
 class GatePlot(QWidget):

@@ -12,7 +12,7 @@ from napari_rwkvseg.widgets.listen import listen
 from napari_rwkvseg.widgets.style import GAP, combo, form, muted, name_row
 from napari_rwkvseg.workflow.explorer import Explorer
 
-NOBODY, FOLDER = "Nothing", "Mean of a folder…"
+NOBODY, OPEN, FOLDER = "Nothing", "Mean of the other images", "Mean of a folder…"
 LEGEND = (
     "Part, level.block; one bar per head. Teal heads stay in windows, and their share stands on "
     "the right; orange ones scan the whole grid."
@@ -40,7 +40,7 @@ class GatesBox(QWidget):
 
         self.others.activated.connect(self._choose)
         state = explorer.state
-        for event in (state.events.gates, state.events.other):
+        for event in (state.events.gates, state.events.other, state.events.comparing):
             listen(self, event, self._show)
         listen(self, state.events.difference, self._say)
         for event in (explorer.workflow.state.events.images, explorer.workflow.state.events.image):
@@ -56,10 +56,10 @@ class GatesBox(QWidget):
         with signals_blocked(self.others):
             self.others.clear()
             self.others.addItem(NOBODY)
-            for layer in state.images:
-                if layer is not state.image:
-                    self.others.addItem(layer.name, layer)
-            self.others.addItem(FOLDER)
+            others = [layer for layer in state.images if layer is not state.image]
+            for layer in others:
+                self.others.addItem(layer.name, layer)
+            self.others.addItems([OPEN, FOLDER] if len(others) > 1 else [FOLDER])
             entries = [
                 self.others.itemData(i) or self.others.itemText(i)
                 for i in range(self.others.count())
@@ -71,6 +71,8 @@ class GatesBox(QWidget):
         layer = self.others.itemData(index)
         if layer is not None:
             self._explorer.questions.compare(layer)
+        elif self.others.itemText(index) == OPEN:
+            self._explorer.questions.compare_open()
         elif self.others.itemText(index) == FOLDER:
             self._choose_folder()
         else:
@@ -86,7 +88,7 @@ class GatesBox(QWidget):
     def _show(self, _: object = None) -> None:
         state = self._explorer.state
         self.plot.show_tables(state.gates, state.other)
-        if state.other is None and not state.difference:
+        if not state.comparing:
             self.others.setCurrentIndex(0)
 
     def _say(self, text: str) -> None:

@@ -27,7 +27,9 @@ class Player(QWidget):
         self._began, self._from = 0.0, 0
 
         self.play = QPushButton("Play")
-        self.play.setToolTip("Show the cells in the order in which they are visited")
+        self.play.setToolTip(
+            "Show the cells in the order in which they are visited; the arrows are back at a pause"
+        )
         self.back = _small("−1", "One step back")
         self.forward = _small("+1", "One step on")
         self.speed = combo("A whole visit takes 30 s, 10 s or 3 s")
@@ -78,11 +80,14 @@ class Player(QWidget):
         state = self._explorer.state
         self._from = 0 if state.step >= state.steps - 1 else state.step
         self._began = monotonic()
+        self._explorer.hide_arrows(True)
         self._timer.start()
         self.play.setText("Pause")
 
     def _pause(self, _: object = None) -> None:
-        self._timer.stop()
+        if self.playing:
+            self._timer.stop()
+            self._explorer.hide_arrows(False)
         self.play.setText("Play")
 
     def _restart(self, _: int = 0) -> None:

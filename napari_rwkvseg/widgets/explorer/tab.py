@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+from napari.layers import Vectors
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
+from napari_rwkvseg.widgets.explorer.beside_box import BesideBox
 from napari_rwkvseg.widgets.explorer.export_box import ExportBox
 from napari_rwkvseg.widgets.explorer.gates_box import GatesBox
 from napari_rwkvseg.widgets.explorer.look_box import LookBox
@@ -17,13 +20,18 @@ from napari_rwkvseg.workflow import Message, Workflow
 from napari_rwkvseg.workflow.explorer import Explorer, ExplorerRunners
 
 
+def prepare_layers() -> None:
+    """Load what napari needs for its first vectors: pandas, 0.5 s, so in the thread of a job."""
+    Vectors(np.zeros((1, 2, 2)), features={"step": [0.0]})
+
+
 class ExplorerTab(QWidget):
     """The tree of heads, the player, the gates, the looks, the files."""
 
     def __init__(self, workflow: Workflow, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         runners = ExplorerRunners(*(JobRunner(self) for _ in range(4)))
-        self.explorer = Explorer(workflow, runners, Turns(self).later)
+        self.explorer = Explorer(workflow, runners, Turns(self).later, prepare_layers)
 
         self.button = QPushButton("Explore")
         self.button.setObjectName("primary")
@@ -32,6 +40,7 @@ class ExplorerTab(QWidget):
         self.player = Player(self.explorer)
         self.gates = GatesBox(self.explorer)
         self.look = LookBox(self.explorer)
+        self.beside = BesideBox(self.explorer)
         self.export = ExportBox(self.explorer)
         self._results = QWidget()
 
@@ -56,6 +65,8 @@ class ExplorerTab(QWidget):
         inner.addWidget(self.look)
         inner.addWidget(section("What the network chose"))
         inner.addWidget(self.gates)
+        inner.addWidget(section("Compare"))
+        inner.addWidget(self.beside)
         inner.addWidget(section("Export"))
         inner.addWidget(self.export)
         column = QVBoxLayout(self)

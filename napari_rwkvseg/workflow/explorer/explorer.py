@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from napari_rwkvseg.engine.explain import Explanation
     from napari_rwkvseg.workflow.explorer.layer_set import Defer
 
-ORDER, HEAT = "order", "look"  # kinds of `adapters.scan_layers`, which imports torch
+ORDER, PATH, HEAT = "order", "path", "look"  # kinds of `adapters.scan_layers`, which imports torch
 START = Message("Click Explore to see in which order the model reads this image.")
 
 
@@ -55,9 +56,17 @@ class Explorer:
         What runs the long work.
     defer : callable
         Runs a function in a later turn of the event loop.
+    prepare : callable
+        Loads what the viewer needs for its first layers; called in the thread of a job.
     """
 
-    def __init__(self, workflow: Workflow, runners: ExplorerRunners, defer: Defer) -> None:
+    def __init__(
+        self,
+        workflow: Workflow,
+        runners: ExplorerRunners,
+        defer: Defer,
+        prepare: Callable[[], None] = lambda: None,
+    ) -> None:
         self.workflow = workflow
         self.state = ExplorerState(problem=START)
         self.layers = LayerSet(workflow.viewer, defer)
@@ -73,6 +82,7 @@ class Explorer:
         self._on = False
         self._source: tuple[Any, ...] = ()
         self._defer = defer
+        self._prepare = prepare
         workflow.closing.connect(self._end)
         for event in (workflow.state.events.reading, workflow.state.events.card):
             event.connect(self._other_source)
@@ -127,7 +137,7 @@ class Explorer:
         if reading is None:
             self.state.busy = False
             return None
-        return jobs.read(reading, token)
+        return jobs.read(reading, token, self._prepare)
 
     def reading_of(self, layer: LayerLike, focus: Pixel | None = None) -> Reading | None:
         """Return what to read of an image layer, in its present slice; None if unreadable."""
@@ -217,7 +227,8 @@ class Explorer:
         self._read = None
         self.layers.remove()
         state.explanation = state.gates = state.other = state.heat = state.previous = None
-        state.answer = state.details = state.difference = ""
+        state.picture, state.drawing = None, False
+        state.answer = state.details = state.difference = state.comparing = ""
         state.steps = state.step = 0
         state.reason = ()
 
@@ -239,6 +250,16 @@ class Explorer:
         layer = self.layers.layer(ORDER)
         if layer is not None:
             layer.contrast_limits = visit_limits(self.state.step)
+
+    def hide_arrows(self, hidden: bool) -> None:
+        """Hide the arrows while the visit is played, or show them again.
+
+        They tell what comes before it comes, and are slow to draw.
+        """
+        if hidden:
+            self.layers.hide(PATH)
+        else:
+            self.layers.unhide(PATH)
 
     def _draw_job(self, token: CancelToken) -> Job[jobs.Drawn] | None:
         if self._read is None or self.state.shown is None:
@@ -295,12 +316,7 @@ class Explorer:
 
     def _covers(self, pixel: Pixel) -> bool:
         """Whether the part of the plane that was read holds a pixel."""
-        if self._read is None:
-            return False
-        rows, columns = self._read.explanation.tile.to_slices()
-        return pixel[0] in range(rows.start, rows.stop) and pixel[1] in range(
-            columns.start, columns.stop
-        )
+        return self._read is not None and self._read.explanation.covers(pixel)
 
     def _look_job(self, token: CancelToken) -> Job[jobs.Looked] | None:
         state = self.state

@@ -93,11 +93,14 @@ class Looked:
     answer: str
 
 
-def read(reading: Reading, token: CancelToken) -> Job[Read]:
-    """Run the model over the plane and record what it scanned."""
+def read(
+    reading: Reading, token: CancelToken, prepare: Callable[[], None] = lambda: None
+) -> Job[Read]:
+    """Run the model over the plane and record what it scanned; `prepare` for showing it."""
     yield Progress(0, 0, "Loading the model")
     load_torch()
     with quietly():
+        prepare()
         from napari_rwkvseg.adapters.scan_layers import PlanePlace
         from napari_rwkvseg.engine.explain import ExplainOptions, explain
         from napari_rwkvseg.engine.gates import gate_table
@@ -107,10 +110,15 @@ def read(reading: Reading, token: CancelToken) -> Job[Read]:
     found = yield from explain(
         model, reading.image, reading.index, reading.focus, options, reading.window, token
     )
-    if not found.trace.layers:
-        raise RwkvSegError(f'Model "{found.card.name}" does not scan: there is nothing to show.')
+    check_scans(found)
     gates = gate_table(found.image.name, found.trace.layers)
     return Read(reading, found, PlanePlace(reading.geometry, reading.index), gates)
+
+
+def check_scans(found: Explanation) -> None:
+    """Raise `RwkvSegError` if a model has no layer that scans."""
+    if not found.trace.layers:
+        raise RwkvSegError(f'Model "{found.card.name}" does not scan: there is nothing to show.')
 
 
 def draw(read: Read, shown: Shown) -> Job[Drawn]:
@@ -151,12 +159,13 @@ def look(read: Read, kind: Look, shown: Shown, pixel: Pixel) -> Job[Looked]:
     yield Progress(0, 1)
     from napari_rwkvseg.adapters.scan_layers import heat_layer
 
-    heat = _heat(read.explanation, kind, shown, pixel)
+    heat = heat_of(read.explanation, kind, shown, pixel)
     answer = f"Row {pixel[0]}, column {pixel[1]}: {heat.text}."
     return Looked((kind, shown, pixel), heat, heat_layer(heat, read.place), answer)
 
 
-def _heat(explanation: Explanation, kind: Look, shown: Shown, pixel: Pixel) -> Heat:
+def heat_of(explanation: Explanation, kind: Look, shown: Shown, pixel: Pixel) -> Heat:
+    """Return what a pixel looked at, through what was chosen."""
     if kind is Look.NETWORK:
         return explanation.field_heat(pixel)
     if kind is Look.WORDS:
@@ -209,13 +218,15 @@ def compare_with(
 
 def folder_sources(
     folder: Path, load: Callable[[], Model], tile: int
-) -> tuple[Callable[[], Reading], ...]:
-    """Return what to read of a folder: the middle plane of its images, evenly thinned."""
+) -> tuple[tuple[Callable[[], Reading], ...], str]:
+    """Return what to read of a folder: the middle plane of its images, evenly thinned; in words."""
     from napari_rwkvseg.store.formats import IMAGE_SUFFIXES
 
     files = sorted(p for p in folder.iterdir() if p.name.lower().endswith(tuple(IMAGE_SUFFIXES)))
     thinned = files[:: max(1, -(-len(files) // FOLDER_LIMIT))]
-    return tuple(partial(_file_reading, path, load, tile) for path in thinned)
+    count = str(len(files)) if len(files) == len(thinned) else f"{len(thinned)} of {len(files)}"
+    sources = tuple(partial(_file_reading, path, load, tile) for path in thinned)
+    return sources, f"mean of {count} images in {folder.name}"
 
 
 def _file_reading(path: Path, load: Callable[[], Model], tile: int) -> Reading:

@@ -14,10 +14,10 @@ from napari_rwkvseg.adapters.from_layers import LayerLike
 from napari_rwkvseg.engine.progress import CancelToken, Job
 from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.workflow.choices import Message, Tone
-from napari_rwkvseg.workflow.explorer import jobs
+from napari_rwkvseg.workflow.explorer import jobs, pictures
 from napari_rwkvseg.workflow.explorer.jobs import Read, Reading
 from napari_rwkvseg.workflow.explorer.layer_set import LayerSet
-from napari_rwkvseg.workflow.explorer.state import ExplorerState
+from napari_rwkvseg.workflow.explorer.state import ExplorerState, Look, Shown
 from napari_rwkvseg.workflow.runner import JobResult, Runner, ignore_progress
 from napari_rwkvseg.workflow.workflow import Workflow
 
@@ -85,31 +85,75 @@ class Questions:
         if card is None:
             return
         load, tile = partial(self._explorer.load, card.name), workflow.compute().tile
-        sources = jobs.folder_sources(folder, load, tile)
-        self._compare(sources, f"mean of {len(sources)} images in {folder.name}")
+        self._compare(*jobs.folder_sources(folder, load, tile))
+
+    def compare_open(self) -> None:
+        """Compare the gates with their mean over all other images in the viewer."""
+        state = self._explorer.workflow.state
+        others = [layer for layer in state.images if layer is not state.image]
+        readings = [found for layer in others if (found := self._try_reading(layer)) is not None]
+        sources = [lambda reading=reading: reading for reading in readings]
+        self._compare(sources, f"mean of the {len(sources)} other open images")
+
+    def _try_reading(self, layer: LayerLike) -> Reading | None:
+        try:
+            return self._explorer.reading_of(layer)
+        except RwkvSegError:  # an image that cannot be read has no part in a mean
+            return None
 
     def compare_nothing(self) -> None:
         """Show the gates of this image alone."""
-        self._state.other = None
-        self._state.difference = ""
+        self._state.other, self._state.comparing = None, ""
+        self.say_difference()
 
     def say_difference(self) -> None:
-        """Tell how the gates differ, where there is something to compare with."""
+        """Tell how the gates differ, or if they are all the same; nothing before they are there."""
         ours, other = self._state.gates, self._state.other
-        if ours is not None and other is not None:
-            from napari_rwkvseg.engine.gates import compare
+        if ours is None:
+            return
+        from napari_rwkvseg.engine.gates import compare, evenness
 
-            self._state.difference = compare(ours, other)
+        self._state.difference = evenness(ours) if other is None else compare(ours, other)
+
+    def beside(self, layer: LayerLike | None) -> None:
+        """Draw what is shown beside the same head on another image; None: beside the head before.
+
+        The figure becomes `ExplorerState.picture`.
+        """
+        state, read = self._state, self._explorer.read
+        if read is None or state.shown is None:
+            return
+        count = len(read.explanation.trace.layers[state.shown.layer].heads)
+        before = state.previous or Shown(state.shown.layer, (state.shown.head + 1) % count)
+        try:
+            other = None if layer is None else self._explorer.reading_of(layer)
+        except RwkvSegError as error:
+            state.problem = Message(str(error), Tone.ERROR)
+            return
+        heads = (before, state.shown) if layer is None else (state.shown, state.shown)
+        look = None if state.pixel is None or state.heat is None else (state.look, state.pixel)
+        token = CancelToken()
+        job = pictures.beside(read, other, heads, look, token)
+        self._start(job, token, self._was_drawn, drawing=True)
+
+    def _was_drawn(self, result: JobResult) -> None:
+        self._state.drawing = False
+        if result.error:
+            self._state.problem = Message(result.error, Tone.ERROR)
+        self._state.picture = result.value
 
     def _compare(self, sources: Sequence[Callable[[], Reading]], name: str) -> None:
         token = CancelToken()
+        self._state.comparing = name
         self._state.difference = f"Reading {name}…"
         self._start(jobs.compare_with(sources, name, token), token, self._was_compared)
 
     def _was_compared(self, result: JobResult) -> None:
         self._state.other = result.value
-        self._state.difference = result.error
-        self.say_difference()
+        if result.error:
+            self._state.comparing, self._state.difference = "", result.error
+        else:
+            self.say_difference()
 
     # --------------------------------------------------------------------- why
     def ask_why(self) -> None:
@@ -144,6 +188,9 @@ class Questions:
             self._state.reason = (result.error,) if result.error else ()
             return
         found, layer = result.value
+        row, column = found.pixel
+        self._state.look = Look.NETWORK  # what the picture now shows
+        self._state.answer = f"Row {row}, column {column}: {found.heat.text}."
         self._state.reason = found.sentences
         self._state.heat = found.heat
         self._explorer.layers.show((layer,))
@@ -160,6 +207,11 @@ class Questions:
         self._state.problem = done or Message(result.error, Tone.ERROR)
 
     def _start(
-        self, job: Job[Any], token: CancelToken, on_done: Callable[[JobResult], None]
+        self,
+        job: Job[Any],
+        token: CancelToken,
+        on_done: Callable[[JobResult], None],
+        drawing: bool = False,
     ) -> None:
+        self._state.drawing = drawing
         self._runner.start(job, token, ignore_progress, on_done)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_rwkvseg.engine.explain import Explanation
     from napari_rwkvseg.engine.gates import GateTable
     from napari_rwkvseg.engine.heat import Heat
+    from napari_rwkvseg.workflow.explorer.pictures import Picture
 
 Pixel = tuple[int, int]
 
@@ -69,8 +70,14 @@ class ExplorerState:
         That in words.
     gates, other : GateTable or None
         Of this image, and of what it is compared with.
+    comparing : str
+        What the gates are compared with, or are about to be; empty if with nothing.
     difference : str
-        The comparison in words.
+        The comparison in words; without one, what to know of the gates.
+    picture : Picture or None
+        The figure to look at in a window of its own.
+    drawing : bool
+        Whether one is being drawn.
     reason : tuple of str
         Why the pixel was wrong, in sentences.
     """
@@ -92,5 +99,8 @@ class ExplorerState:
     answer: str = ""
     gates: GateTable | None = None
     other: GateTable | None = None
+    comparing: str = ""
     difference: str = ""
+    picture: Picture | None = None
+    drawing: bool = False
     reason: tuple[str, ...] = ()

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QPoint, QRect, Qt
-from qtpy.QtWidgets import QWidget
+from qtpy.QtCore import QEvent, QPoint, QPointF, QRect, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_rwkvseg.adapters.scan_layers import PREFIX
 from napari_rwkvseg.engine.card import Model
@@ -83,3 +84,20 @@ class ExplorerDesk(Desk):
         self.bot.mousePress(canvas, left, pos=self.on_canvas(*start))
         self.bot.mouseMove(canvas, pos=self.on_canvas(*end))
         self.bot.mouseRelease(canvas, left, pos=self.on_canvas(*end))
+
+    def move(
+        self,
+        place: tuple[float, float],
+        modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier,
+    ) -> None:
+        """Move onto a pixel of the image, with keys held; the canvas takes it a little later."""
+        canvas, none, at = self.canvas, Qt.MouseButton.NoButton, self.on_canvas(*place)
+        spot = QPointF(at), QPointF(canvas.mapToGlobal(at))  # qtbot's moves know no keys
+        event = QMouseEvent(QEvent.Type.MouseMove, *spot, none, none, modifiers)
+        QApplication.sendEvent(canvas, event)
+
+    @property
+    def pointed(self) -> tuple[int, int]:
+        """The pixel under the mouse, as napari knows it."""
+        row, column = self.viewer.cursor.position[-2:]
+        return round(row), round(column)

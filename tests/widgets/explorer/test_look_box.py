@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
 
 from napari_rwkvseg.adapters.scan_layers import PREFIX
 from napari_rwkvseg.workflow.explorer import Look
@@ -36,8 +37,8 @@ def test_each_way_of_looking_can_be_picked(viewer: Any, qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: desk.seen.answer != "", timeout=WAIT)
     desk.pick(desk.page.look.looks, list(Look).index(Look.NETWORK))
     qtbot.waitUntil(lambda: "95 % within" in desk.page.look.answer.text(), timeout=WAIT)
-    heat = viewer.layers[PREFIX + "look"]
-    qtbot.waitUntil(lambda: heat.data.shape == (64, 96))
+    look = viewer.layers[PREFIX + "look"]
+    qtbot.waitUntil(lambda: look.data.shape == (64, 96), timeout=WAIT)
 
 
 def test_a_drag_and_a_click_beside_the_image_ask_nothing(viewer: Any, qtbot: QtBot) -> None:
@@ -62,3 +63,43 @@ def test_why_explains_itself_before_there_is_a_correction(viewer: Any, qtbot: Qt
     desk.click_pixel(40, 60)
     desk.click(desk.page.look.why)
     assert "Segment it first" in desk.page.look.reason.text()
+
+
+def test_moving_with_shift_asks_about_the_pixels_on_the_way(viewer: Any, qtbot: QtBot) -> None:
+    desk = asking(viewer, qtbot)
+    desk.move((12, 30))
+    qtbot.waitUntil(lambda: desk.pointed == (12, 30))
+    assert desk.seen.pixel is None
+    for place in ((10, 10), (20, 50)):
+        desk.move(place, modifiers=Qt.KeyboardModifier.ShiftModifier)
+        qtbot.waitUntil(lambda at=place: desk.seen.pixel == at)
+    qtbot.waitUntil(lambda: desk.seen.answer.startswith("Row 20, column 50:"), timeout=WAIT)
+    qtbot.waitUntil(lambda: "look" in desk.ours, timeout=WAIT)
+    assert len([name for name in desk.ours if "look" in name]) == 1
+
+
+def test_a_corrected_pixel_is_explained_where_it_is_clicked(viewer: Any, qtbot: QtBot) -> None:
+    desk = ExplorerDesk(viewer, qtbot)
+    desk.dock.show_tab("Segment")
+    mask = desk.segment()
+    was = int(mask.data[40, 60])
+    mask.brush_size, mask.selected_label = 9, 1 - was
+    mask.paint((40, 60), 1 - was)
+    desk.dock.show_tab("Scan explorer")
+    desk.explore()
+    box = desk.page.look
+    desk.click(box.ask)
+    desk.click_pixel(40, 60)
+    qtbot.waitUntil(lambda: desk.seen.answer != "", timeout=WAIT)
+    desk.click(box.why)
+    qtbot.waitUntil(lambda: len(desk.seen.reason) > 1, timeout=WAIT)
+    names = ("background", "cell")
+    assert box.reason.text().startswith(f"The model said {names[was]} with ")
+    assert f"; {names[1 - was]} had " in box.reason.text()
+    assert "within its reach" in box.reason.text() or "out of reach" in box.reason.text()
+    assert box.looks.currentText() == "Whole network"  # what the picture shows now
+    look = viewer.layers[PREFIX + "look"]
+    qtbot.waitUntil(lambda: look.data.shape == (64, 96), timeout=WAIT)
+    desk.click_pixel(2, 2)  # not corrected
+    desk.click(box.why)
+    assert "as the model wrote it" in box.reason.text()
