@@ -1,8 +1,13 @@
 """Where to correct next: where the model is unsure and the image looks like nothing seen so far.
 
 Uncertainty alone leads to one difficult place after another of the same kind; novelty alone to
-dirt on the slide. Their product asks for both. It is a guess about what a correction will teach,
-made from the prediction and the image only.
+dirt on the slide. Their product asks for both.
+
+What it is good for, measured (`benchmarks/RESULTS.md`): the blocks that it names first hold more
+errors than the average block, on images of the model's own kind 1.7 times as many. That a model
+learns more from correcting them has not been shown: with a simulated user it beat neither random
+nor evenly spread places. So it leads to where the model is least sure, and nothing more may be
+claimed for it.
 """
 
 from __future__ import annotations
