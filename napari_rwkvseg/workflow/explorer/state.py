@@ -23,7 +23,7 @@ class Look(StrEnum):
     """Through what a pixel looks at others; the values are what people read."""
 
     HEAD = "Chosen head"
-    BLOCK = "Heads of the block"
+    BLOCK = "Whole block"
     NETWORK = "Whole network"
     WORDS = "Decoder words"
 
