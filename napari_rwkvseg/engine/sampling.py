@@ -3,6 +3,7 @@
 Data sets hold many images of a few common kinds and few of the rare ones, but every kind counts
 when users bring their own. Images are grouped by how they look (brightness, contrast and colour
 of the normalised image); a group is drawn in proportion to the square root of its size.
+Where several data folders are learnt at once, each is grouped by itself.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ STRIDE = 4  # pixels between those looked at
 
 
 def drawing_chances(samples: Sequence[Sample]) -> NDArray[np.float64]:
-    """Return the chance of each sample, shape (n,), summing to 1.
+    """Return the chance of each sample, shape (n,), summing to 1; data folders share it evenly.
 
     Parameters
     ----------
@@ -33,9 +34,19 @@ def drawing_chances(samples: Sequence[Sample]) -> NDArray[np.float64]:
     ndarray, float64
         The same for equal samples in equal order.
     """
-    kinds = group_kinds(np.stack([_look(sample) for sample in samples]))
-    sizes = np.bincount(kinds)[kinds]
-    chances = 1 / np.sqrt(sizes)
+    looks = np.stack([_look(sample) for sample in samples])
+    sources = np.array([sample.source for sample in samples])
+    chances = np.zeros(len(samples))
+    for source in dict.fromkeys(sources):
+        chances[sources == source] = _chances_by_kind(looks[sources == source])
+    result: NDArray[np.float64] = chances / chances.sum()
+    return result
+
+
+def _chances_by_kind(looks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return chances (n,) that sum to 1, for descriptors (n, d)."""
+    kinds = group_kinds(looks)
+    chances = 1 / np.sqrt(np.bincount(kinds)[kinds])
     result: NDArray[np.float64] = chances / chances.sum()
     return result
 

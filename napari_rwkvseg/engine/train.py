@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -17,14 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_rwkvseg.engine.augment import Augmentation, draw_view
+from napari_rwkvseg.engine.augment import draw_view
 from napari_rwkvseg.engine.dataset import Sample
+from napari_rwkvseg.engine.device import half_precision
 from napari_rwkvseg.engine.losses import segmentation_loss
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.sampling import drawing_chances
+from napari_rwkvseg.engine.train_options import TrainOptions
 from napari_rwkvseg.engine.validate import Score, validate
 from napari_rwkvseg.errors import RwkvSegError
-from napari_rwkvseg.network.config import SIZES, NetworkConfig
+from napari_rwkvseg.network.config import NetworkConfig
 from napari_rwkvseg.network.model import SegmentationNetwork, build_network
 
 MAX_SKIPPED = 3  # non-finite steps in a row before training gives up
@@ -32,48 +33,6 @@ MAX_SKIPPED = 3  # non-finite steps in a row before training gives up
 
 class TrainingDivergedError(RwkvSegError):
     """Loss or gradients stayed non-finite."""
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """How to train.
-
-    Attributes
-    ----------
-    size : str
-        ``"tiny"`` or ``"base"``.
-    steps, batch, crop : int
-        Optimiser steps, views per step, side of a view in pixels.
-    seed : int
-        Of weights and views.
-    learning_rate, weight_decay : float
-        Of AdamW, at the top of the schedule: linear warm-up, then a cosine to zero.
-    warmup, validate_every : int
-        Steps.
-    average : float
-        Share of the old in the moving average of the weights.
-    augmentation : Augmentation
-        How far views differ.
-    """
-
-    size: str = "base"
-    steps: int = 5000
-    batch: int = 8
-    crop: int = 192
-    seed: int = 0
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    warmup: int = 100
-    validate_every: int = 250
-    average: float = 0.998
-    augmentation: Augmentation = field(default_factory=Augmentation)
-
-    def __post_init__(self) -> None:
-        if self.size not in SIZES:
-            raise ValueError(f"unknown size {self.size!r}, choose one of {', '.join(SIZES)}")
-        for name in ("steps", "batch", "crop", "validate_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 class Keeper(Protocol):
@@ -124,7 +83,9 @@ class Trainer:
             group["lr"] = learning_rate(step, self.options)
         self.network.train()
         self.optimiser.zero_grad(set_to_none=True)
-        loss = segmentation_loss(self.network(images.to(self.device)), truths.to(self.device))
+        with half_precision(self.device):
+            logits = self.network(images.to(self.device))
+        loss = segmentation_loss(logits.float(), truths.to(self.device), self.options.loss)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         value = float(loss.detach())

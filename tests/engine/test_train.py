@@ -11,17 +11,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from napari_rwkvseg.engine import train as train_module
 from napari_rwkvseg.engine.augment import Augmentation
 from napari_rwkvseg.engine.dataset import Sample
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Progress, finish
 from napari_rwkvseg.engine.train import (
     Trainer,
     TrainingDivergedError,
-    TrainOptions,
     draw_batch,
     learning_rate,
     train,
 )
+from napari_rwkvseg.engine.train_options import TrainOptions
 from napari_rwkvseg.engine.validate import Score
 from napari_rwkvseg.network.config import tiny
 from napari_rwkvseg.network.model import SegmentationNetwork
@@ -141,6 +142,21 @@ def test_non_finite_steps_leave_the_weights_alone_and_three_end_the_run() -> Non
     assert_same(before, dict(trainer.network.named_parameters()))
     with pytest.raises(TrainingDivergedError, match="3 steps in a row gave no finite loss"):
         trainer.step(broken, truths, 2)
+
+
+def test_in_half_precision_weights_stay_in_32_bits_and_the_loss_is_about_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batch = draw_batch(SAMPLES, EVEN, OPTIONS, 0)
+    exact = Trainer(CONFIG, OPTIONS, CPU).step(*batch, 0)
+    monkeypatch.setattr(
+        train_module, "half_precision", lambda device: torch.autocast("cpu", torch.bfloat16)
+    )
+    trainer = Trainer(CONFIG, OPTIONS, CPU)
+    found = trainer.step(*batch, 0)
+    assert found == pytest.approx(exact, rel=0.02)
+    assert found != exact
+    assert {p.dtype for p in trainer.network.parameters()} == {torch.float32}
 
 
 def test_a_cancelled_token_stops_the_run() -> None:
