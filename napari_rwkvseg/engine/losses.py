@@ -28,11 +28,15 @@ class LossOptions:
         Weight of one minus clDice.
     thinning : int
         Steps of the soft skeleton of clDice: half the width of the thickest structure, in pixels.
+    pooled : bool
+        Whether soft Dice is that of all views of a step together instead of each view. Where many
+        views lack a class, the mean over views rewards finding nothing.
     """
 
     border: float = 0.0
     centre_line: float = 0.0
     thinning: int = 6
+    pooled: bool = False
 
 
 PLAIN = LossOptions()
@@ -54,7 +58,8 @@ def segmentation_loss(logits: Tensor, truth: Tensor, options: LossOptions = PLAI
     -------
     Tensor, scalar
     """
-    loss = _entropy(logits, truth, options.border) + 1 - soft_dice(logits, truth).mean()
+    dice = soft_dice(logits, truth, options.pooled).mean()
+    loss = _entropy(logits, truth, options.border) + 1 - dice
     if options.centre_line:
         lines = centre_line_dice(logits, truth, options.thinning).mean()
         loss = loss + options.centre_line * (1 - lines)
@@ -78,11 +83,25 @@ def at_border(truth: Tensor) -> Tensor:
     return (highest != lowest)[:, 0].float()
 
 
-def soft_dice(logits: Tensor, truth: Tensor) -> Tensor:
-    """Return the Dice of the probabilities, per image and foreground class, shape (B, K)."""
+def soft_dice(logits: Tensor, truth: Tensor, pooled: bool = False) -> Tensor:
+    """Return the Dice of the probabilities per foreground class.
+
+    Parameters
+    ----------
+    logits, truth : Tensor
+        As for `segmentation_loss`.
+    pooled : bool
+        Whether the images count as one.
+
+    Returns
+    -------
+    Tensor, shape (B, K), or (1, K) if pooled
+    """
     probability, wanted = _foreground(logits, truth)
-    overlap = (probability * wanted).sum(dim=(2, 3))
+    overlap = (probability * wanted).sum(dim=(2, 3))  # (B, K)
     size = probability.sum(dim=(2, 3)) + wanted.sum(dim=(2, 3))
+    if pooled:
+        overlap, size = overlap.sum(dim=0, keepdim=True), size.sum(dim=0, keepdim=True)
     return (2 * overlap + SMOOTH) / (size + SMOOTH)
 
 

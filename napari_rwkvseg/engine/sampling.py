@@ -21,13 +21,16 @@ MAX_KINDS = 16
 STRIDE = 4  # pixels between those looked at
 
 
-def drawing_chances(samples: Sequence[Sample]) -> NDArray[np.float64]:
+def drawing_chances(samples: Sequence[Sample], empty: float = 1.0) -> NDArray[np.float64]:
     """Return the chance of each sample, shape (n,), summing to 1; data folders share it evenly.
 
     Parameters
     ----------
     samples : sequence of Sample
         At least one.
+    empty : float
+        How often a sample without foreground is drawn, relative to one with: most slices of a
+        volume may lack what is sought, and a network that sees mostly those learns to find nothing.
 
     Returns
     -------
@@ -36,9 +39,12 @@ def drawing_chances(samples: Sequence[Sample]) -> NDArray[np.float64]:
     """
     looks = np.stack([_look(sample) for sample in samples])
     sources = np.array([sample.source for sample in samples])
+    shown = np.array([1.0 if sample.truth.any() else empty for sample in samples])
     chances = np.zeros(len(samples))
     for source in dict.fromkeys(sources):
-        chances[sources == source] = _chances_by_kind(looks[sources == source])
+        own = sources == source
+        weights = _chances_by_kind(looks[own]) * shown[own]
+        chances[own] = weights / weights.sum()
     result: NDArray[np.float64] = chances / chances.sum()
     return result
 

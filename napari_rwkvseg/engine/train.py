@@ -6,10 +6,11 @@ uninterrupted one would have drawn, and the same seed and thread count give the 
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +29,8 @@ from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.network.config import NetworkConfig
 from napari_rwkvseg.network.model import SegmentationNetwork, build_network
 
+N = TypeVar("N", bound=nn.Module)
+
 MAX_SKIPPED = 3  # non-finite steps in a row before training gives up
 
 
@@ -45,25 +48,23 @@ class Keeper(Protocol):
         """Return what was kept last, if anything."""
 
 
-class Trainer:
+class Trainer(Generic[N]):
     """A network, its optimiser, the average of its weights and the best average so far.
 
     Parameters
     ----------
-    config : NetworkConfig
-        What to train.
+    network : Module
+        What to train: reads (B, C, H, W), returns logits (B, K + 1, H, W). It is changed.
     options : TrainOptions
         How.
     device : torch.device
         Where.
     """
 
-    def __init__(self, config: NetworkConfig, options: TrainOptions, device: torch.device) -> None:
-        torch.manual_seed(options.seed)
+    def __init__(self, network: N, options: TrainOptions, device: torch.device) -> None:
         self.options, self.device = options, device
-        self.network = build_network(config).to(device)
-        self.average = build_network(config).to(device).eval()
-        self.average.load_state_dict(self.network.state_dict())
+        self.network = network.to(device)
+        self.average = copy.deepcopy(self.network).eval()
         self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
         self.best_score = -math.inf
         self.optimiser = torch.optim.AdamW(
@@ -123,11 +124,11 @@ class Trainer:
         self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
         return True
 
-    def best_network(self) -> SegmentationNetwork:
+    def best_network(self) -> N:
         """Return a network in evaluation mode with the best weights."""
-        network = build_network(self.network.config)
+        network = copy.deepcopy(self.average)
         network.load_state_dict(self.best)
-        return network.eval()
+        return network
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all that a resumed run needs, flat and named."""
@@ -203,8 +204,8 @@ def train(
     if not samples or not held_out:
         raise ValueError("training needs at least one image to train on and one held out")
     token = token or CancelToken()
-    trainer = Trainer(config, options, device)
-    chances = drawing_chances(samples)
+    trainer = Trainer(fresh_network(config, options.seed), options, device)
+    chances = drawing_chances(samples, options.empty)
     start = _resume(trainer, keeper)
     for step in range(start, options.steps):
         token.raise_if_cancelled()
@@ -219,10 +220,16 @@ def train(
                 keeper.save(trainer.tensors(), done, trainer.best_score)
         yield Progress(done, options.steps, "Training", tuple(metrics))
     network = trainer.best_network()
-    return network, validate(network.to(device), held_out, device, token)
+    return network, validate(network, held_out, device, token)
 
 
-def _resume(trainer: Trainer, keeper: Keeper | None) -> int:
+def fresh_network(config: NetworkConfig, seed: int) -> SegmentationNetwork:
+    """Return a network whose weights are a function of configuration and seed."""
+    torch.manual_seed(seed)
+    return build_network(config)
+
+
+def _resume(trainer: Trainer[N], keeper: Keeper | None) -> int:
     kept = keeper.load() if keeper is not None else None
     if kept is None:
         return 0

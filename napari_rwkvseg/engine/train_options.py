@@ -32,6 +32,8 @@ class TrainOptions:
         Of AdamW, at the top of the schedule: linear warm-up, then a cosine to zero.
     warmup, validate_every : int
         Steps.
+    empty : float
+        How often images without foreground are drawn, relative to the others; above 0.
     average : float
         Share of the old in the moving average of the weights.
     augmentation : Augmentation
@@ -55,6 +57,7 @@ class TrainOptions:
     weight_decay: float = 0.02
     warmup: int = 100
     validate_every: int = 250
+    empty: float = 1.0
     average: float = 0.998
     augmentation: Augmentation = field(default_factory=Augmentation)
     loss: LossOptions = field(default_factory=LossOptions)
@@ -65,6 +68,8 @@ class TrainOptions:
         for name in AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.empty <= 0:
+            raise ValueError(f"empty must be above 0, got {self.empty}")
         self.config(3, 2)
 
     def config(self, in_channels: int, n_classes: int) -> NetworkConfig:

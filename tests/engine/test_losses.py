@@ -45,6 +45,20 @@ def test_dice_is_per_image_and_foreground_class() -> None:
     assert float(dice[1, 1]) == pytest.approx(1, abs=1e-4)
 
 
+def test_pooled_dice_is_that_of_all_images_together() -> None:
+    truth = torch.zeros(2, 10, 10, dtype=torch.long)
+    truth[0, :5] = 1
+    found = torch.zeros_like(truth)
+    found[0, :4] = found[1, 0] = 1
+    dice = soft_dice(logits_for(found, 2), truth, pooled=True)
+    expected = (2 * 40 + SMOOTH) / (50 + 50 + SMOOTH)
+    assert float(dice) == pytest.approx(expected, abs=1e-4)
+    pooled = segmentation_loss(logits_for(found, 2), truth, LossOptions(pooled=True))
+    apart = segmentation_loss(logits_for(found, 2), truth)
+    lost = soft_dice(logits_for(found, 2), truth).mean() - expected
+    assert float(pooled - apart) == pytest.approx(float(lost), abs=1e-4)
+
+
 def test_an_empty_image_answered_empty_has_a_dice_of_one() -> None:
     truth = torch.zeros(1, 16, 16, dtype=torch.long)
     assert float(soft_dice(logits_for(truth, 2), truth)) == pytest.approx(1, abs=1e-4)

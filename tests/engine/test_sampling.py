@@ -59,3 +59,10 @@ def test_data_folders_are_drawn_alike_whatever_their_size() -> None:
     chances = drawing_chances([*many, *few])
     assert chances[-1] == pytest.approx(0.5)
     assert chances.sum() == pytest.approx(1)
+
+
+def test_images_without_foreground_are_drawn_as_often_as_asked_for() -> None:
+    shown, empty = picture(0.5, 1), picture(0.5, 1)
+    shown.truth[0, 0] = 1
+    assert drawing_chances([shown, empty], empty=0.25).tolist() == pytest.approx([0.8, 0.2])
+    assert drawing_chances([empty, empty], empty=0.25).tolist() == pytest.approx([0.5, 0.5])

@@ -33,6 +33,7 @@ def test_the_network_is_that_of_the_size_but_for_its_changes() -> None:
         ({"network": {"depth": 1}}, "unknown entries in the network: depth"),
         ({"network": {"enlarge": 3}}, "enlarge one of"),
         ({"size": "huge"}, "choose one of tiny, base"),
+        ({"empty": 0}, "empty must be above 0"),
         ({"crop": 0}, "crop must be at least 1"),
     ],
 )
