@@ -85,7 +85,7 @@ def make_report(
         "model": segmenter.card.name,
         "data": parsed.data.name,
         "split": parsed.split,
-        **asdict(summarise([_over_classes(image) for image in result.images])),
+        **asdict(summarise([mean_over_classes(image) for image in result.images])),
         "foreground": asdict(result.foreground),
         "per_class": {
             name: asdict(summary) for name, summary in zip(names, result.classes, strict=True)
@@ -93,12 +93,12 @@ def make_report(
     }
     if parsed.per_image:
         report["per_image"] = [
-            {"name": image.name, **asdict(_over_classes(image))} for image in result.images
+            {"name": image.name, **asdict(mean_over_classes(image))} for image in result.images
         ]
     return report
 
 
-def _over_classes(image: ImageScore) -> Overlap:
+def mean_over_classes(image: ImageScore) -> Overlap:
     """Return the mean over the classes of one image."""
     return Overlap(
         float(np.mean([score.dice for score in image.classes])),
