@@ -9,12 +9,16 @@ s41592-020-01018-x; its third version has the same network).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from benchmarks.zigrir import ZigRiRLike
 
 CLASSES = 2
 
@@ -62,6 +66,62 @@ class PlainUNet(nn.Module):
         grid = levels.pop()
         for enlarge, block in zip(self.enlarge, self.up, strict=True):
             grid = block(torch.cat((levels.pop(), enlarge(grid)), dim=1))
+        logits: Tensor = self.classify(grid)
+        return logits
+
+
+class BasicBlock(nn.Module):
+    """ResNet's block (1512.03385): two 3x3 convolutions and a short cut."""
+
+    def __init__(self, inside: int, outside: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.Sequential(
+            nn.Conv2d(inside, outside, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(outside),
+            nn.ReLU(inplace=True),
+        )
+        self.second = nn.Sequential(*_unit(outside, outside)[:2])
+        self.short = nn.Sequential()
+        if stride > 1:
+            self.short.append(nn.Conv2d(inside, outside, 1, stride=stride, bias=False))
+            self.short.append(nn.BatchNorm2d(outside))
+
+    def forward(self, grid: Tensor) -> Tensor:
+        """Return the grid (B, C', H / stride, W / stride)."""
+        return functional.relu(self.second(self.first(grid)) + self.short(grid))
+
+
+class ResNetUNet(nn.Module):
+    """A U-Net on a ResNet-18, layer by layer that of segmentation_models_pytorch 0.5."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (64, 64, 128, 256, 512)
+        stem = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
+        self.stem = nn.Sequential(stem, nn.BatchNorm2d(64), nn.ReLU(inplace=True))
+        self.down = nn.ModuleList(
+            nn.Sequential(BasicBlock(i, o, 1 if i == o else 2), BasicBlock(o, o, 1))
+            for i, o in pairwise(widths)
+        )
+        outputs = (256, 128, 64, 32, 16)
+        skips = (256, 128, 64, 64, 0)
+        inputs = (512, *outputs[:-1])
+        self.up = nn.ModuleList(
+            DoubleConvolution(i + s, o) for i, s, o in zip(inputs, skips, outputs, strict=True)
+        )
+        self.classify = nn.Conv2d(outputs[-1], CLASSES, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits (B, 2, H, W)."""
+        skips = [self.stem(image)]
+        grid = functional.max_pool2d(skips[0], 3, stride=2, padding=1)
+        for block in self.down:
+            grid = block(grid)
+            skips.append(grid)
+        skips.pop()
+        for block in self.up:
+            grid = functional.interpolate(grid, scale_factor=2.0)
+            grid = block(torch.cat((grid, skips.pop()), dim=1) if skips else grid)
         logits: Tensor = self.classify(grid)
         return logits
 
@@ -126,6 +186,34 @@ class UNeXtLike(nn.Module):
 
 def _double(grid: Tensor) -> Tensor:
     return functional.interpolate(grid, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class FcnLike(nn.Module):
+    """FCN-8s (1411.4038) on a small VGG: classes at 1/8, 1/16 and 1/32, added up coarse to fine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (32, 64, 128, 192, 256)
+        inputs = (3, *widths[:-1])
+        self.down = nn.ModuleList(map(DoubleConvolution, inputs, widths))
+        self.classify = nn.ModuleList(nn.Conv2d(w, CLASSES, 1) for w in widths[2:])
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits (B, 2, H, W)."""
+        grid, levels = image, []
+        for block in self.down:
+            grid = functional.max_pool2d(block(grid), 2, ceil_mode=True)
+            levels.append(grid)
+        scores = [head(level) for head, level in zip(self.classify, levels[2:], strict=True)]
+        total: Tensor = scores.pop()
+        while scores:
+            finer = scores.pop()
+            total = finer + _resize(total, finer.shape[-2:])
+        return _resize(total, image.shape[-2:])
+
+
+def _resize(grid: Tensor, size: tuple[int, ...]) -> Tensor:
+    return functional.interpolate(grid, list(size), mode="bilinear", align_corners=False)
 
 
 class CellposeLike(nn.Module):
@@ -199,12 +287,6 @@ class Resized(nn.Module):
         return functional.interpolate(logits, size, mode="bilinear", align_corners=False)
 
 
-def _unet_resnet18() -> nn.Module:
-    smp = import_module("segmentation_models_pytorch")
-    network: nn.Module = smp.Unet("resnet18", encoder_weights=None, in_channels=3, classes=CLASSES)
-    return network
-
-
 def _segformer_b0() -> nn.Module:
     segformer = import_module("transformers")
     config = segformer.SegformerConfig(num_labels=CLASSES)
@@ -221,10 +303,13 @@ def _lraspp() -> nn.Module:
 
 
 PEERS: dict[str, Callable[[], nn.Module]] = {
-    "U-Net ResNet-18 (smp)": _unet_resnet18,
+    "U-Net ResNet-18": ResNetUNet,
     "U-Net plain": PlainUNet,
+    "U-Net narrow": partial(PlainUNet, (16, 32, 64, 128, 256)),
     "Cellpose-like": CellposeLike,
     "UNeXt-like": UNeXtLike,
+    "FCN-like": FcnLike,
+    "Zig-RiR-like": ZigRiRLike,
     "SegFormer-B0 (transformers)": _segformer_b0,
     "LR-ASPP MobileNetV3 (torchvision)": _lraspp,
 }

@@ -21,6 +21,16 @@ def add_compute(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="default: all cores but one")
 
 
+def add_flips(parser: argparse.ArgumentParser) -> None:
+    """Add the choice to average over mirror images."""
+    parser.add_argument(
+        "--flips",
+        action="store_true",
+        help="average over mirror images: four times the work, a little better where nothing has "
+        "an orientation",
+    )
+
+
 def add_tile(parser: argparse.ArgumentParser) -> None:
     """Add the side of a tile."""
     parser.add_argument(
@@ -29,10 +39,14 @@ def add_tile(parser: argparse.ArgumentParser) -> None:
 
 
 def predict_options(parsed: argparse.Namespace) -> PredictOptions:
-    """Return what the options of `add_compute` and `add_tile` say."""
+    """Return what the options of `add_compute`, `add_tile` and `add_flips` say."""
     overlap = min(PredictOptions.overlap, parsed.tile // 4)
     return PredictOptions(
-        tile=parsed.tile, overlap=overlap, device=parsed.device, threads=parsed.threads
+        tile=parsed.tile,
+        overlap=overlap,
+        device=parsed.device,
+        threads=parsed.threads,
+        flips=parsed.flips,
     )
 
 

@@ -16,6 +16,7 @@ from napari_rwkvseg.api import Segmenter, load_model
 from napari_rwkvseg.cli.common import (
     Commands,
     add_compute,
+    add_flips,
     add_tile,
     predict_options,
     run_with_bar,
@@ -49,6 +50,7 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--per-image", action="store_true", help="add the scores of each image")
     add_compute(parser)
     add_tile(parser)
+    add_flips(parser)
     parser.set_defaults(run=run)
 
 
@@ -83,7 +85,7 @@ def make_report(
         "model": segmenter.card.name,
         "data": parsed.data.name,
         "split": parsed.split,
-        **asdict(summarise([_over_classes(image) for image in result.images])),
+        **asdict(summarise([mean_over_classes(image) for image in result.images])),
         "foreground": asdict(result.foreground),
         "per_class": {
             name: asdict(summary) for name, summary in zip(names, result.classes, strict=True)
@@ -91,12 +93,12 @@ def make_report(
     }
     if parsed.per_image:
         report["per_image"] = [
-            {"name": image.name, **asdict(_over_classes(image))} for image in result.images
+            {"name": image.name, **asdict(mean_over_classes(image))} for image in result.images
         ]
     return report
 
 
-def _over_classes(image: ImageScore) -> Overlap:
+def mean_over_classes(image: ImageScore) -> Overlap:
     """Return the mean over the classes of one image."""
     return Overlap(
         float(np.mean([score.dice for score in image.classes])),

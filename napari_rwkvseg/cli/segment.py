@@ -11,6 +11,7 @@ from napari_rwkvseg.api import Segmenter, load_model
 from napari_rwkvseg.cli.common import (
     Commands,
     add_compute,
+    add_flips,
     add_tile,
     predict_options,
     run_with_bar,
@@ -49,6 +50,7 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--fill-holes", action="store_true", help="fill enclosed background")
     add_compute(parser)
     add_tile(parser)
+    add_flips(parser)
     parser.set_defaults(run=run)
 
 

@@ -12,6 +12,8 @@ from torch.nn import functional
 
 from napari_rwkvseg.engine.dataset import Sample
 
+KNOTS = 5  # along each side of a view that is deformed
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -22,7 +24,15 @@ class Augmentation:
     scale : float
         Largest magnification; the smallest is its inverse.
     free_rotation : float
-        Probability of any angle; else a multiple of 90°.
+        Probability of any angle up to `turn`; else a multiple of 90°, if `quarters`.
+    turn : float
+        Largest angle in degrees, either way.
+    quarters : bool
+        Whether views are turned by multiples of 90°: not where anatomy has an orientation.
+    mirror : float
+        Probability of a mirror image, left for right.
+    elastic : float
+        Largest shift of a smooth deformation, as a share of the view's side.
     gamma : float
         Largest exponent of the intensities; the smallest is its inverse.
     contrast, brightness : float
@@ -35,6 +45,10 @@ class Augmentation:
 
     scale: float = 1.6
     free_rotation: float = 0.5
+    turn: float = 180.0
+    quarters: bool = True
+    mirror: float = 0.5
+    elastic: float = 0.0
     gamma: float = 1.5
     contrast: float = 0.3
     brightness: float = 0.15
@@ -80,10 +94,8 @@ def _sampling_grid(
     """Return where each pixel of the view lies in the image, (1, crop, crop, 2), -1..1."""
     height, width = shape
     zoom = augmentation.scale ** rng.uniform(-1, 1)
-    quarter = math.pi / 2 * int(rng.integers(4))
-    free = rng.random() < augmentation.free_rotation
-    angle = float(rng.uniform(0, 2 * math.pi)) if free else quarter
-    mirror = 1 if rng.random() < 0.5 else -1
+    angle = _angle(augmentation, rng)
+    mirror = 1 if rng.random() < 1 - augmentation.mirror else -1
     half = crop / 2 / zoom  # half the side of the view, in pixels of the image
     middle = [_middle(side, half, rng) for side in (width, height)]
 
@@ -92,7 +104,29 @@ def _sampling_grid(
         [mirror * cos * 2 / width, -sin * 2 / width, middle[0] * 2 / width - 1],
         [mirror * sin * 2 / height, cos * 2 / height, middle[1] * 2 / height - 1],
     ]
-    return functional.affine_grid(torch.tensor([rows]), [1, 1, crop, crop], align_corners=False)
+    grid = functional.affine_grid(torch.tensor([rows]), [1, 1, crop, crop], align_corners=False)
+    if not augmentation.elastic:
+        return grid
+    reach = [2 * augmentation.elastic * 2 * half / side for side in (width, height)]
+    return grid + _deformation(crop, rng) * torch.tensor(reach)
+
+
+def _angle(augmentation: Augmentation, rng: np.random.Generator) -> float:
+    """Draw the angle of a view, in radians."""
+    quarter = math.pi / 2 * int(rng.integers(4)) if augmentation.quarters else 0.0
+    if rng.random() >= augmentation.free_rotation:
+        return quarter
+    turn = math.radians(augmentation.turn)
+    angle = float(rng.uniform(0, 2 * turn))
+    return angle if angle <= turn else angle - 2 * turn
+
+
+def _deformation(crop: int, rng: np.random.Generator) -> Tensor:
+    """Draw smooth shifts of the pixels of a view, (1, crop, crop, 2), about -1 to 1."""
+    knots = torch.from_numpy(rng.uniform(-1, 1, (1, 2, KNOTS, KNOTS)).astype(np.float32))
+    # cubic, because straight pieces would put kinks into every edge that crosses a knot
+    shifts = functional.interpolate(knots, (crop, crop), mode="bicubic", align_corners=True)
+    return shifts.permute(0, 2, 3, 1)
 
 
 def _middle(side: int, half: float, rng: np.random.Generator) -> float:

@@ -36,6 +36,8 @@ class ModelCard:
         Seed and number of optimiser steps.
     metrics : mapping of str to float
         Scores on the validation split, for example ``{"dice_mean": 0.91, "n": 87}``.
+    limits : str
+        What it is not good at, in words, from looking at its failures.
     parent : str
         SHA-256 of the model this one was fine-tuned from; empty when trained from scratch.
     created : str
@@ -58,6 +60,7 @@ class ModelCard:
     seed: int = 0
     steps: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
+    limits: str = ""
     parent: str = ""
     created: str = ""
     notice: str = RESEARCH_ONLY

@@ -51,11 +51,16 @@ class Sample:
         Normalised to about 0..1.
     truth : ndarray, int, shape (H, W)
         Class per pixel, 0 is background.
+    record, source : str
+        The record it is a plane of; the data folder. Scores are per record, and every folder
+        counts alike.
     """
 
     name: str
     image: NDArray[np.floating]
     truth: NDArray[np.integer]
+    record: str = ""
+    source: str = ""
 
 
 def read_index(folder: Path, split: str | None = None) -> tuple[Record, ...]:

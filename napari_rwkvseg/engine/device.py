@@ -90,6 +90,14 @@ def limited_threads(wanted: int | None = None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def half_precision(device: torch.device) -> torch.autocast:
+    """Return a context in which a CUDA device multiplies in bfloat16; elsewhere it does nothing.
+
+    Weights, sums and the loss stay in 32 bits; bfloat16 has their range, so nothing is rescaled.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
 def _cuda_present() -> bool:
     return torch.version.cuda is not None and torch.cuda.is_available()
 

@@ -3,6 +3,7 @@
 Data sets hold many images of a few common kinds and few of the rare ones, but every kind counts
 when users bring their own. Images are grouped by how they look (brightness, contrast and colour
 of the normalised image); a group is drawn in proportion to the square root of its size.
+Where several data folders are learnt at once, each is grouped by itself.
 """
 
 from __future__ import annotations
@@ -20,22 +21,38 @@ MAX_KINDS = 16
 STRIDE = 4  # pixels between those looked at
 
 
-def drawing_chances(samples: Sequence[Sample]) -> NDArray[np.float64]:
-    """Return the chance of each sample, shape (n,), summing to 1.
+def drawing_chances(samples: Sequence[Sample], empty: float = 1.0) -> NDArray[np.float64]:
+    """Return the chance of each sample, shape (n,), summing to 1; data folders share it evenly.
 
     Parameters
     ----------
     samples : sequence of Sample
         At least one.
+    empty : float
+        How often a sample without foreground is drawn, relative to one with: most slices of a
+        volume may lack what is sought, and a network that sees mostly those learns to find nothing.
 
     Returns
     -------
     ndarray, float64
         The same for equal samples in equal order.
     """
-    kinds = group_kinds(np.stack([_look(sample) for sample in samples]))
-    sizes = np.bincount(kinds)[kinds]
-    chances = 1 / np.sqrt(sizes)
+    looks = np.stack([_look(sample) for sample in samples])
+    sources = np.array([sample.source for sample in samples])
+    shown = np.array([1.0 if sample.truth.any() else empty for sample in samples])
+    chances = np.zeros(len(samples))
+    for source in dict.fromkeys(sources):
+        own = sources == source
+        weights = _chances_by_kind(looks[own]) * shown[own]
+        chances[own] = weights / weights.sum()
+    result: NDArray[np.float64] = chances / chances.sum()
+    return result
+
+
+def _chances_by_kind(looks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return chances (n,) that sum to 1, for descriptors (n, d)."""
+    kinds = group_kinds(looks)
+    chances = 1 / np.sqrt(np.bincount(kinds)[kinds])
     result: NDArray[np.float64] = chances / chances.sum()
     return result
 

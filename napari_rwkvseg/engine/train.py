@@ -6,74 +6,36 @@ uninterrupted one would have drawn, and the same seed and thread count give the 
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_rwkvseg.engine.augment import Augmentation, draw_view
+from napari_rwkvseg.engine.augment import draw_view
 from napari_rwkvseg.engine.dataset import Sample
+from napari_rwkvseg.engine.device import half_precision
 from napari_rwkvseg.engine.losses import segmentation_loss
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.sampling import drawing_chances
+from napari_rwkvseg.engine.train_options import TrainOptions
 from napari_rwkvseg.engine.validate import Score, validate
 from napari_rwkvseg.errors import RwkvSegError
-from napari_rwkvseg.network.config import SIZES, NetworkConfig
+from napari_rwkvseg.network.config import NetworkConfig
 from napari_rwkvseg.network.model import SegmentationNetwork, build_network
+
+N = TypeVar("N", bound=nn.Module)
 
 MAX_SKIPPED = 3  # non-finite steps in a row before training gives up
 
 
 class TrainingDivergedError(RwkvSegError):
     """Loss or gradients stayed non-finite."""
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """How to train.
-
-    Attributes
-    ----------
-    size : str
-        ``"tiny"`` or ``"base"``.
-    steps, batch, crop : int
-        Optimiser steps, views per step, side of a view in pixels.
-    seed : int
-        Of weights and views.
-    learning_rate, weight_decay : float
-        Of AdamW, at the top of the schedule: linear warm-up, then a cosine to zero.
-    warmup, validate_every : int
-        Steps.
-    average : float
-        Share of the old in the moving average of the weights.
-    augmentation : Augmentation
-        How far views differ.
-    """
-
-    size: str = "base"
-    steps: int = 5000
-    batch: int = 8
-    crop: int = 192
-    seed: int = 0
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    warmup: int = 100
-    validate_every: int = 250
-    average: float = 0.998
-    augmentation: Augmentation = field(default_factory=Augmentation)
-
-    def __post_init__(self) -> None:
-        if self.size not in SIZES:
-            raise ValueError(f"unknown size {self.size!r}, choose one of {', '.join(SIZES)}")
-        for name in ("steps", "batch", "crop", "validate_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 class Keeper(Protocol):
@@ -86,25 +48,23 @@ class Keeper(Protocol):
         """Return what was kept last, if anything."""
 
 
-class Trainer:
+class Trainer(Generic[N]):
     """A network, its optimiser, the average of its weights and the best average so far.
 
     Parameters
     ----------
-    config : NetworkConfig
-        What to train.
+    network : Module
+        What to train: reads (B, C, H, W), returns logits (B, K + 1, H, W). It is changed.
     options : TrainOptions
         How.
     device : torch.device
         Where.
     """
 
-    def __init__(self, config: NetworkConfig, options: TrainOptions, device: torch.device) -> None:
-        torch.manual_seed(options.seed)
+    def __init__(self, network: N, options: TrainOptions, device: torch.device) -> None:
         self.options, self.device = options, device
-        self.network = build_network(config).to(device)
-        self.average = build_network(config).to(device).eval()
-        self.average.load_state_dict(self.network.state_dict())
+        self.network = network.to(device)
+        self.average = copy.deepcopy(self.network).eval()
         self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
         self.best_score = -math.inf
         self.optimiser = torch.optim.AdamW(
@@ -124,7 +84,9 @@ class Trainer:
             group["lr"] = learning_rate(step, self.options)
         self.network.train()
         self.optimiser.zero_grad(set_to_none=True)
-        loss = segmentation_loss(self.network(images.to(self.device)), truths.to(self.device))
+        with half_precision(self.device):
+            logits = self.network(images.to(self.device))
+        loss = segmentation_loss(logits.float(), truths.to(self.device), self.options.loss)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         value = float(loss.detach())
@@ -162,11 +124,11 @@ class Trainer:
         self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
         return True
 
-    def best_network(self) -> SegmentationNetwork:
+    def best_network(self) -> N:
         """Return a network in evaluation mode with the best weights."""
-        network = build_network(self.network.config)
+        network = copy.deepcopy(self.average)
         network.load_state_dict(self.best)
-        return network.eval()
+        return network
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all that a resumed run needs, flat and named."""
@@ -242,8 +204,8 @@ def train(
     if not samples or not held_out:
         raise ValueError("training needs at least one image to train on and one held out")
     token = token or CancelToken()
-    trainer = Trainer(config, options, device)
-    chances = drawing_chances(samples)
+    trainer = Trainer(fresh_network(config, options.seed), options, device)
+    chances = drawing_chances(samples, options.empty)
     start = _resume(trainer, keeper)
     for step in range(start, options.steps):
         token.raise_if_cancelled()
@@ -258,10 +220,16 @@ def train(
                 keeper.save(trainer.tensors(), done, trainer.best_score)
         yield Progress(done, options.steps, "Training", tuple(metrics))
     network = trainer.best_network()
-    return network, validate(network.to(device), held_out, device, token)
+    return network, validate(network, held_out, device, token)
 
 
-def _resume(trainer: Trainer, keeper: Keeper | None) -> int:
+def fresh_network(config: NetworkConfig, seed: int) -> SegmentationNetwork:
+    """Return a network whose weights are a function of configuration and seed."""
+    torch.manual_seed(seed)
+    return build_network(config)
+
+
+def _resume(trainer: Trainer[N], keeper: Keeper | None) -> int:
     kept = keeper.load() if keeper is not None else None
     if kept is None:
         return 0

@@ -220,7 +220,10 @@ class EncodedViews:
     def __init__(self, network: SegmentationNetwork, views: Views, batch: int) -> None:
         self.views = views
         with torch.no_grad():
-            stems = [network.stem(pad_to_stride(part)) for part in torch.split(views.images, batch)]
+            stems = [
+                network.stem(pad_to_stride(part, network.config.stride))
+                for part in torch.split(views.images, batch)
+            ]
             levels = [network.encoder(grid) for _, _, grid in stems]
         details = [detail for detail, _, _ in stems if detail is not None]
         self._detail = torch.cat(details) if details else None

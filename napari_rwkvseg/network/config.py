@@ -11,7 +11,8 @@ from napari_rwkvseg.scan.schedule import Schedule, dynamic_schedule
 MIXERS = ("wkv", "convolution")
 DECODERS = ("nested", "shuffle")
 LEVELS = 4
-STRIDE = 32  # of the deepest level: sides are padded to a multiple of it
+FINEST_CELL = 4  # pixels that the stem reads per cell of level 0; every level doubles it
+ENLARGEMENTS = (1, 2, 4)
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class NetworkConfig:
         What mixes tokens: Bi-WKV, or a depth-wise convolution of the same budget.
     decoder : {"nested", "shuffle"}
         Nested recurrence, or plain pixel shuffle.
+    shrink, enlarge : int
+        How the image is resampled before the stem, and the logits back after the decoder: averaged
+        over blocks of `shrink` pixels, or interpolated to `enlarge` times the size. Objects that
+        fill an image need reach more than detail; organs of ten voxels need the opposite. At most
+        one is above 1; `enlarge` is a power of two, so that cells keep whole pixels.
 
     Raises
     ------
@@ -64,6 +70,8 @@ class NetworkConfig:
     attention_side: int = 16
     mixer: str = "wkv"
     decoder: str = "nested"
+    shrink: int = 1
+    enlarge: int = 1
 
     def __post_init__(self) -> None:
         for name in ("widths", "depths", "pooled_keys"):
@@ -81,6 +89,32 @@ class NetworkConfig:
         # The nested recurrence is a scan: an ablation without scans has to go without it.
         if self.decoder == "nested" and self.mixer != "wkv":
             raise ValueError(f"the nested decoder needs the mixer 'wkv', got {self.mixer!r}")
+        self._check_scale()
+
+    def _check_scale(self) -> None:
+        if (
+            self.shrink < 1
+            or self.enlarge not in ENLARGEMENTS
+            or 1
+            not in (
+                self.shrink,
+                self.enlarge,
+            )
+        ):
+            raise ValueError(
+                f"shrink must be at least 1, enlarge one of {ENLARGEMENTS}, and one of them 1; "
+                f"got {self.shrink} and {self.enlarge}"
+            )
+
+    @property
+    def finest_cell(self) -> int:
+        """Pixels of the image per cell of the finest level."""
+        return FINEST_CELL * self.shrink // self.enlarge
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the image per cell of the deepest level: sides are padded to a multiple."""
+        return self.finest_cell << (LEVELS - 1)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON-ready values."""

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_rwkvseg.network.config import LEVELS, NetworkConfig
-from napari_rwkvseg.network.encoder import ConvolutionUnit, build_mixer
+from napari_rwkvseg.network.encoder import ConvolutionUnit, build_mixer, rescale
 from napari_rwkvseg.network.mixing import FRESH_SCALE, ChannelMix, SpatialMix, apply, fold, unfold
 from napari_rwkvseg.wkv import bi_wkv, line_plan
 
@@ -135,6 +135,7 @@ class Decoder(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         step = NestedUpsample if config.decoder == "nested" else ShuffleUpsample
+        self.shrink, self.enlarge = config.shrink, config.enlarge
         half, full = config.stem_width // 2 + 4, config.detail_width or FULL_WIDTH
         self.steps = nn.ModuleList(step(config, level) for level in reversed(range(LEVELS - 1)))
         # From 1/4 on no scans: neighbours decide where a boundary runs, and tokens are many.
@@ -146,7 +147,7 @@ class Decoder(nn.Module):
         self.classify = nn.Linear(full, config.n_classes)
 
     def forward(self, grids: list[Tensor], half: Tensor, detail: Tensor | None) -> Tensor:
-        """Return logits (B, n_classes, H, W) at full resolution."""
+        """Return logits (B, n_classes, H, W) at the resolution of the image."""
         grid = grids[-1]
         for step, skip in zip(self.steps, reversed(grids[:-1]), strict=True):
             grid = step(grid, skip)
@@ -156,4 +157,4 @@ class Decoder(nn.Module):
         if detail is not None:
             fine += detail.permute(0, 2, 3, 1)  # in place: at this size new memory costs time
         logits: Tensor = self.classify(apply(self.at_full, fine))
-        return logits.permute(0, 3, 1, 2)
+        return rescale(logits.permute(0, 3, 1, 2), self.shrink, self.enlarge)  # the stem undone

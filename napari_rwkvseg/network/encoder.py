@@ -53,18 +53,30 @@ class ConvolutionUnit(nn.Sequential):
         return functional.conv2d(image, kernel, bias, convolution.stride, padding=1).relu_()
 
 
+def rescale(image: Tensor, enlarge: int, shrink: int) -> Tensor:
+    """Return (B, C, H, W) interpolated to `enlarge` times its size, or averaged over blocks."""
+    if shrink > 1:
+        return functional.avg_pool2d(image, shrink)
+    if enlarge > 1:
+        return functional.interpolate(
+            image, scale_factor=float(enlarge), mode="bilinear", align_corners=False
+        )
+    return image
+
+
 class Stem(nn.Module):
     """Two strided convolutions to 1/4, and a thin branch at full resolution.
 
     Parameters
     ----------
     config : NetworkConfig
-        Reads `in_channels`, `stem_width`, `detail_width` and the first width.
+        Reads `in_channels`, `stem_width`, `detail_width`, the first width and the scale.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         detail = config.detail_width
+        self.shrink, self.enlarge = config.shrink, config.enlarge
         # Thin, as each of its channels costs as many operations as sixteen at 1/4: it only has to
         # know where edges lie.
         self.detail = ConvolutionUnit(config.in_channels, detail) if detail else None
@@ -73,7 +85,11 @@ class Stem(nn.Module):
         self.to_quarter = ConvolutionUnit(config.stem_width, config.widths[0], stride=2)
 
     def forward(self, image: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        """Return detail (B, d, H, W), half (B, s, H/2, W/2) and the first grid (B, H/4, W/4, C)."""
+        """Return detail (B, d, H, W), half (B, s, H/2, W/2) and the first grid (B, H/4, W/4, C).
+
+        H and W are those of the image after it was shrunk or enlarged.
+        """
+        image = rescale(image, self.enlarge, self.shrink)
         detail = None if self.detail is None else self.detail(image)
         half = self.to_half(image)
         # From here on grids are channels-last; see `mixing.py`.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_rwkvseg.network.config import STRIDE, NetworkConfig
+from napari_rwkvseg.network.config import NetworkConfig
 from napari_rwkvseg.network.decoder import Decoder
 from napari_rwkvseg.network.encoder import Encoder, Stem
 
@@ -37,7 +37,8 @@ class SegmentationNetwork(nn.Module):
         Parameters
         ----------
         image : Tensor, shape (B, in_channels, H, W), float32
-            Normalised. Sides of any length; they are padded to a multiple of 32 by reflection.
+            Normalised. Sides of any length; they are padded to a multiple of the deepest cell by
+            reflection.
 
         Raises
         ------
@@ -48,17 +49,20 @@ class SegmentationNetwork(nn.Module):
             raise ValueError(
                 f"the network reads (B, {self.config.in_channels}, H, W), got {tuple(image.shape)}"
             )
-        # By at most 31 pixels, at the bottom and right only: pixel (0, 0) stays where it was.
-        padded = pad_to_stride(image)
+        # By less than one stride, at the bottom and right only: pixel (0, 0) stays where it was.
+        padded = pad_to_stride(image, self.config.stride)
         detail, half, grid = self.stem(padded)
         logits: Tensor = self.decoder(self.encoder(grid), half, detail)
         return logits[..., : image.shape[2], : image.shape[3]]
 
 
-def pad_to_stride(image: Tensor) -> Tensor:
-    """Pad (B, C, H, W) at the bottom and right by reflection to multiples of 32, channels-last."""
+def pad_to_stride(image: Tensor, stride: int) -> Tensor:
+    """Pad (B, C, H, W) at the bottom and right by reflection to multiples of `stride`.
+
+    The result is channels-last in memory.
+    """
     height, width = image.shape[2:]
-    below, beside = -height % STRIDE, -width % STRIDE
+    below, beside = -height % stride, -width % stride
     if below or beside:
         # A reflection cannot be longer than what it reflects.
         mode = "reflect" if below < height and beside < width else "replicate"

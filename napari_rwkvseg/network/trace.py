@@ -24,8 +24,6 @@ from napari_rwkvseg.wkv import line_plan
 
 __all__ = ["LayerPlace", "LayerTrace", "NetworkTrace", "WordTrace", "record", "trace"]
 
-FINEST_CELL = 4  # pixels per cell of level 0; every level doubles it
-
 
 @dataclass(frozen=True, eq=False)
 class NetworkTrace:
@@ -81,9 +79,10 @@ def record(network: SegmentationNetwork, image: Tensor) -> NetworkTrace:
             for level, words in word_scans(network)
         ]
         logits = network(image)
+    cell = network.config.finest_cell
     return NetworkTrace(
-        tuple(_describe(place, mix, call[0]) for place, mix, call in calls),
-        tuple(_describe_words(level, words, call[0]) for level, words, call in mixed),
+        tuple(_describe(place, mix, call[0], cell) for place, mix, call in calls),
+        tuple(_describe_words(level, words, call[0], cell) for level, words, call in mixed),
         logits,
     )
 
@@ -134,7 +133,7 @@ def _overhearing(module: nn.Module) -> Iterator[list[Tensor]]:
         hook.remove()
 
 
-def _describe(place: LayerPlace, mix: SpatialMix, call: _Call) -> LayerTrace:
+def _describe(place: LayerPlace, mix: SpatialMix, call: _Call, finest_cell: int) -> LayerTrace:
     """Turn one call of a mixer into a trace."""
     mixer = cast(WkvMixer, mix.mixer)
     batch, height, width, channels = call.key.shape
@@ -145,7 +144,7 @@ def _describe(place: LayerPlace, mix: SpatialMix, call: _Call) -> LayerTrace:
         place=place,
         heads=heads,
         grid=(height, width),
-        stride=FINEST_CELL * 2**place.level * mix.pooled,
+        stride=finest_cell * 2**place.level * mix.pooled,
         pooled=mix.pooled,
         # cached: the very object that the layer has just used
         plan=scan_plan(mixer.level, height, width, call.key.device),
@@ -157,14 +156,14 @@ def _describe(place: LayerPlace, mix: SpatialMix, call: _Call) -> LayerTrace:
     )
 
 
-def _describe_words(level: int, scan: WordScan, mixed: Tensor) -> WordTrace:
+def _describe_words(level: int, scan: WordScan, mixed: Tensor, finest_cell: int) -> WordTrace:
     """Turn receptance, keys and values (B, H, W, 5, 3C) of a nested scan into a trace."""
     batch, height, width, count, _ = mixed.shape
     _, key, value = mixed.reshape(batch, height * width, count, -1).chunk(3, dim=-1)
     return WordTrace(
         level=level,
         grid=(height, width),
-        stride=FINEST_CELL * 2**level,
+        stride=finest_cell * 2**level,
         plan=line_plan(count, height * width, mixed.device),
         decay=scan.decay.detach(),
         bonus=scan.bonus.detach(),

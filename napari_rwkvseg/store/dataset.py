@@ -56,6 +56,7 @@ def read_samples(
     channels: int,
     percentiles: tuple[float, float],
     n_classes: int = 2,
+    source: str = "",
 ) -> Job[tuple[Sample, ...]]:
     """Read all planes of some records, normalised; kept in half precision to spare memory.
 
@@ -69,6 +70,8 @@ def read_samples(
         Of the intensity window, in percent.
     n_classes : int
         Background included. With two, every label above 0 is the one class.
+    source : str
+        Name of the data folder.
 
     Yields
     ------
@@ -82,13 +85,13 @@ def read_samples(
     """
     samples: list[Sample] = []
     for done, record in enumerate(records, start=1):
-        samples.extend(_planes(record, channels, percentiles, n_classes))
+        samples.extend(_planes(record, channels, percentiles, n_classes, source))
         yield Progress(done, len(records), f"Reading {record.name}")
     return tuple(samples)
 
 
 def _planes(
-    record: Record, channels: int, percentiles: tuple[float, float], n_classes: int
+    record: Record, channels: int, percentiles: tuple[float, float], n_classes: int, source: str
 ) -> Iterator[Sample]:
     image, labels = read_pair(record)
     truth = _classes(labels, n_classes, record.name)
@@ -96,7 +99,7 @@ def _planes(
     for index in image.planes():
         plane = normalise(to_channels(image.plane(index), channels, image.name), window)
         name = record.name + "".join(f"/{i}" for i in index)
-        yield Sample(name, plane.astype(np.float16), truth[index])
+        yield Sample(name, plane.astype(np.float16), truth[index], record.name, source)
 
 
 def _classes(labels: NDArray[np.integer], n_classes: int, name: str) -> NDArray[np.uint8]:

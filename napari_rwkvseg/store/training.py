@@ -14,9 +14,9 @@ from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.dataset import Record, Sample, read_index
 from napari_rwkvseg.engine.device import choose_device, limit_threads
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
-from napari_rwkvseg.engine.train import TrainOptions, train
+from napari_rwkvseg.engine.train import train
+from napari_rwkvseg.engine.train_options import TrainOptions
 from napari_rwkvseg.engine.validate import Score
-from napari_rwkvseg.network.config import SIZES
 from napari_rwkvseg.store.checkpoint import Checkpoint
 from napari_rwkvseg.store.dataset import read_samples
 from napari_rwkvseg.store.formats import read_image
@@ -32,8 +32,8 @@ class TrainingRun:
 
     Attributes
     ----------
-    data : Path
-        Folder with ``index.csv``; its parts "train" and "val" are used.
+    data : tuple of Path
+        Folders with ``index.csv``; their parts "train" and "val" are used.
     out : Path
         The model file. Beside it lie the log (``.csv``) and, while the run lasts, its checkpoint.
     card : ModelCard
@@ -44,19 +44,19 @@ class TrainingRun:
         "auto", "cpu", "cuda" …
     threads : int, optional
         Processor threads; by default all cores but one.
-    card_file : str
-        Name of the file the card was read from, for the command on the card.
+    recipe : str
+        Name of the file that says how to train, for the command on the card; empty if none does.
     resume : bool
         Go on from the checkpoint of a run with equal options, if there is one.
     """
 
-    data: Path
+    data: tuple[Path, ...]
     out: Path
     card: ModelCard
     options: TrainOptions = field(default_factory=TrainOptions)
     device: str = "auto"
     threads: int | None = None
-    card_file: str = ""
+    recipe: str = ""
     resume: bool = False
 
     @property
@@ -72,10 +72,10 @@ class TrainingRun:
     def command(self) -> str:
         """Return the command that repeats the run, without paths of this machine."""
         options = self.options
-        card = f" --card {self.card_file}" if self.card_file else ""
+        recipe = f" --recipe {self.recipe}" if self.recipe else ""
         threads = f" --threads {self.threads}" if self.threads else ""
         return (
-            f"napari-rwkvseg train --data {self.data.name} --out {self.out.name}{card} "
+            f"napari-rwkvseg train --data {names(self.data)} --out {self.out.name}{recipe} "
             f"--size {options.size} --steps {options.steps} --crop {options.crop} "
             f"--batch {options.batch} --seed {options.seed}{threads}"
         )
@@ -109,19 +109,33 @@ def train_model(run: TrainingRun, token: CancelToken | None = None) -> Job[Model
     token = token or CancelToken()
     previous = limit_threads(run.threads)
     try:
-        records = read_index(run.data, "train")
+        records = [record for folder in run.data for record in read_index(folder, "train")]
         channels = yield from _count_channels(records, token)
-        classes = 1 + len(run.card.class_names)
-        samples = yield from read_samples(records, channels, run.card.percentiles, classes)
-        held_out = yield from read_samples(
-            read_index(run.data, "val"), channels, run.card.percentiles, classes
-        )
+        samples = yield from _read(run, "train", channels)
+        held_out = yield from _read(run, "val", channels)
         model = yield from _train(run, samples, held_out, channels, token)
     finally:
         limit_threads(previous)
     write_model(run.out, model, half=True)
     run.checkpoint.unlink(missing_ok=True)
     return model
+
+
+def names(folders: Sequence[Path]) -> str:
+    """Return the names of some folders, without their places on this machine."""
+    return " ".join(folder.name for folder in folders)
+
+
+def _read(run: TrainingRun, split: str, channels: int) -> Job[tuple[Sample, ...]]:
+    """Read one part of all data folders."""
+    samples: tuple[Sample, ...] = ()
+    classes = 1 + len(run.card.class_names)
+    for folder in run.data:
+        records = read_index(folder, split)
+        samples += yield from read_samples(
+            records, channels, run.card.percentiles, classes, folder.name
+        )
+    return samples
 
 
 def _count_channels(records: Sequence[Record], token: CancelToken) -> Job[int]:
@@ -141,7 +155,7 @@ def _train(
     channels: int,
     token: CancelToken,
 ) -> Job[Model]:
-    config = SIZES[run.options.size](channels, 1 + len(run.card.class_names))
+    config = run.options.config(channels, 1 + len(run.card.class_names))
     device, _ = choose_device(run.device)
     keeper = Checkpoint(run.checkpoint, json.dumps(asdict(run.options), sort_keys=True))
     if not run.resume:
@@ -196,7 +210,7 @@ def _filled_card(run: TrainingRun, score: Score) -> ModelCard:
     return replace(
         run.card,
         size=run.options.size,
-        data=run.card.data or run.data.name,
+        data=run.card.data or names(run.data),
         command=run.command(),
         seed=run.options.seed,
         steps=run.options.steps,

@@ -29,11 +29,16 @@ SMALLEST_LOG_WEIGHT = -80.0
 # Padding has no weight at all; its denominator only has to be something to divide by.
 SMALLEST_DENOMINATOR = 1e-37
 
+HALF = (torch.float16, torch.bfloat16)
+
 _memory = WorkingMemory()
 
 
 def bi_wkv(decay: Tensor, bonus: Tensor, key: Tensor, value: Tensor, plan: ScanPlan) -> Tensor:
     """Mix tokens along the plan's orders; see `napari_rwkvseg.wkv.bi_wkv`."""
+    if key.dtype in HALF:  # sums over many tokens need 32 bits
+        full = bi_wkv(decay.float(), bonus.float(), key.float(), value.float(), plan)
+        return full.to(key.dtype)
     inputs = decay, bonus, key, value
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
         result: Tensor = _SlabScan.apply(*inputs, plan)  # type: ignore[no-untyped-call]

@@ -70,11 +70,11 @@ def test_a_copy_has_its_own_memory() -> None:
 def test_latency_writes_a_table_and_a_file_and_names_what_is_missing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(peers, "import_module", without("segmentation_models_pytorch"))
+    monkeypatch.setattr(peers, "import_module", without("transformers"))
     monkeypatch.setattr(latency, "COUNTED_SIZE", 32)
     monkeypatch.setattr(latency, "SECONDS", 0.0)
     target = tmp_path / "figures.json"
-    names = ["UNeXt-like", "U-Net ResNet-18 (smp)"]
+    names = ["UNeXt-like", "SegFormer-B0 (transformers)"]
     sizes = ["--sizes", "32", "--training", "2", "3", "32", "32", "--rounds", "1"]
     latency.main([*sizes, "--json", str(target), "--only", *names])
 
@@ -86,22 +86,30 @@ def test_latency_writes_a_table_and_a_file_and_names_what_is_missing(
     assert rows["budget", "base"]["parameters"] <= 1_450_000
 
     printed = capsys.readouterr()
-    assert "skipped: U-Net ResNet-18 (smp): No module named 'segmentation_models" in printed.err
+    assert "skipped: SegFormer-B0 (transformers): No module named 'transformers" in printed.err
     assert "network UNeXt-like" in printed.out
     assert len(result["skipped"]) == 1
 
 
 def test_no_package_of_the_extra_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    absent = without("segmentation_models_pytorch", "transformers", "torchvision")
+    absent = without("transformers", "torchvision")
     monkeypatch.setattr(peers, "import_module", absent)
     networks, skipped = latency.build([])
-    assert list(networks) == ["tiny", "base", "U-Net plain", "Cellpose-like", "UNeXt-like"]
-    assert len(skipped) == 3
+    own = set(peers.PEERS) - {"SegFormer-B0 (transformers)", "LR-ASPP MobileNetV3 (torchvision)"}
+    assert set(networks) == {"tiny", "base", *own}
+    assert len(skipped) == 2
 
 
 @pytest.mark.parametrize(
     ("network", "millions"),
-    [(peers.PlainUNet, 31.0), (peers.CellposeLike, 6.4), (peers.UNeXtLike, 1.4)],
+    [
+        (peers.PlainUNet, 31.0),
+        (peers.ResNetUNet, 14.328),
+        (peers.CellposeLike, 6.4),
+        (peers.UNeXtLike, 1.4),
+        (peers.FcnLike, 1.9),
+        (peers.ZigRiRLike, 24.1),
+    ],
 )
 def test_our_own_peers_have_the_size_of_their_models(network: Any, millions: float) -> None:
     peer = network().eval()

@@ -68,16 +68,15 @@ def test_train_writes_a_model_that_segments(
     monkeypatch.setitem(SIZES, "tiny", small)
     index = data_folder / "index.csv"
     index.write_text(index.read_text().replace("val", "train", 1))
-    card = tmp_path / "card.json"
-    card.write_text(json.dumps({"title": "Noise", "data_licence": "CC0"}))
+    recipe = tmp_path / "recipe.json"
+    card = {"title": "Noise", "data_licence": "CC0"}
+    recipe.write_text(json.dumps({"card": card, "training": {"steps": 9, "crop": 32}}))
     out = tmp_path / "noise.safetensors"
     options = [
         "--size",
         "tiny",
         "--steps",
         "2",
-        "--crop",
-        "32",
         "--batch",
         "1",
         "--threads",
@@ -85,22 +84,24 @@ def test_train_writes_a_model_that_segments(
         "--device",
         "cpu",
     ]
-    paths = ["--data", str(data_folder), "--out", str(out), "--card", str(card)]
+    paths = ["--data", str(data_folder), "--out", str(out), "--recipe", str(recipe)]
     assert main(["train", *paths, *options]) == 0
     assert "on 1 validation images" in capsys.readouterr().out
     trained = load_model(out)
-    assert (trained.card.name, trained.card.title, trained.card.steps) == ("noise", "Noise", 2)
+    assert (trained.card.name, trained.card.title) == ("noise", "Noise (tiny)")
+    assert trained.card.steps == 2  # what is asked for goes before the recipe
+    assert "--recipe recipe.json --size tiny --steps 2 --crop 32 " in trained.card.command
     assert trained.predict(np.zeros((40, 40), np.uint8)).shape == (40, 40)
 
 
-def test_a_card_that_is_no_json_is_named(
+def test_a_recipe_that_is_no_json_is_named(
     data_folder: Path, tmp_path: Path, capsys: Capture
 ) -> None:
-    card = tmp_path / "card.json"
-    card.write_text("{")
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text("{")
     paths = ["--data", str(data_folder), "--out", str(tmp_path / "m.safetensors")]
-    assert main(["train", *paths, "--card", str(card)]) == 1
-    assert "card.json" in capsys.readouterr().err
+    assert main(["train", *paths, "--recipe", str(recipe)]) == 1
+    assert "recipe.json" in capsys.readouterr().err
 
 
 def test_an_imported_model_is_listed_described_used_and_deleted(

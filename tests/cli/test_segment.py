@@ -11,6 +11,7 @@ import tifffile
 from napari_rwkvseg.api import load_model
 from napari_rwkvseg.cli import main
 from napari_rwkvseg.cli.segment import plan_outputs
+from napari_rwkvseg.engine.prediction import PredictOptions
 from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.store.formats import read_image
 from tests.cli.conftest import write_image
@@ -40,6 +41,18 @@ def test_the_command_line_finds_what_the_library_finds(tmp_path: Path, model_fil
     assert segment(source, "--out", target, "--model", model_file, "--threshold", 0.51) == 0
     expected = load_model(model_file).predict(tifffile.imread(source), threshold=0.51)
     assert np.array_equal(tifffile.imread(target), expected)
+
+
+def test_flips_average_over_mirror_images(tmp_path: Path, model_file: Path) -> None:
+    source = write_image(tmp_path / "cells.tif")
+    common = ("--model", model_file, "--probabilities")
+    segment(source, "--out", tmp_path / "plain.tif", *common)
+    segment(source, "--out", tmp_path / "flips.tif", *common, "--flips")
+    plain = tifffile.imread(tmp_path / "plain_probability.tif")
+    model = load_model(model_file, PredictOptions(device="cpu", threads=1, flips=True))
+    found = tifffile.imread(tmp_path / "flips_probability.tif")
+    assert not np.array_equal(found, plain)
+    assert np.array_equal(found, model.probabilities(tifffile.imread(source))[0])
 
 
 def test_threshold_and_smallest_object_are_heeded(tmp_path: Path, model_file: Path) -> None:

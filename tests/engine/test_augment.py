@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -102,3 +104,47 @@ def test_noise_is_there_and_small() -> None:
     noisy = expose(image, augmentation, np.random.default_rng(0))
     assert 0.008 < float(noisy.std()) < 0.09
     assert float(noisy.mean()) == pytest.approx(0.5, abs=0.01)
+
+
+def geometry(**changes: float | bool) -> Augmentation:
+    return replace(PLAIN, **changes)  # type: ignore[arg-type]
+
+
+def test_without_quarters_and_mirror_a_plain_view_is_the_image() -> None:
+    image = np.arange(32 * 32, dtype=np.float32).reshape(32, 32) / 1024
+    sample = Sample("ramp", image[..., None], np.zeros((32, 32), np.uint8))
+    for seed in range(10):
+        upright = geometry(quarters=False, mirror=0.0)
+        view, _ = draw_view(sample, 32, upright, np.random.default_rng(seed))
+        assert np.allclose(view[0].numpy(), image, atol=1e-3)
+
+
+def test_a_mirror_exchanges_left_and_right_only() -> None:
+    always = geometry(quarters=False, mirror=1.0)
+    view, label = draw_view(halves(64, 64), 64, always, np.random.default_rng(0))
+    assert label[:, :30].sum() == 0
+    assert label[:, 34:].min() == 1
+    assert view[0, :, 34:].min() > 0.99
+
+
+def test_free_turns_stay_within_their_angle() -> None:
+    tilted = geometry(quarters=False, mirror=0.0, free_rotation=1.0, turn=20.0)
+    angles = []
+    for seed in range(40):
+        _, label = draw_view(halves(128, 128), 64, tilted, np.random.default_rng(seed))
+        widths = label.sum(dim=1).float()  # of the bright side, row by row
+        if widths.min() > 0 and widths.max() < 64:  # the edge crosses every row
+            slope = float(widths[-1] - widths[0]) / 63
+            angles.append(np.degrees(np.arctan(slope)))
+    assert len(angles) > 20
+    assert -21 < min(angles) < -10
+    assert 10 < max(angles) < 21
+
+
+def test_a_deformation_bends_edges_smoothly_and_within_its_reach() -> None:
+    soft = geometry(quarters=False, mirror=0.0, elastic=0.1)
+    _, label = draw_view(halves(64, 64), 64, soft, np.random.default_rng(3))
+    widths = label.sum(dim=1)
+    assert widths.unique().numel() > 3
+    assert (widths - 32).abs().max() <= 0.1 * 64 * 1.3 + 1  # cubic pieces overshoot a little
+    assert widths.diff().abs().max() <= 2

@@ -8,7 +8,12 @@ import pytest
 import torch
 
 from napari_rwkvseg.engine import device
-from napari_rwkvseg.engine.device import choose_device, cuda_fault, limit_threads
+from napari_rwkvseg.engine.device import (
+    choose_device,
+    cuda_fault,
+    half_precision,
+    limit_threads,
+)
 
 Trial = Callable[..., Any]
 
@@ -135,3 +140,13 @@ class TestLimitThreads:
         assert torch.get_num_threads() == 3
         assert limit_threads(0) == 3
         assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize(("kind", "halved"), [("cpu", False), ("cuda", True), ("mps", False)])
+def test_only_cuda_multiplies_in_half_precision(
+    monkeypatch: pytest.MonkeyPatch, kind: str, halved: bool
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(torch, "autocast", lambda *how, **more: asked.append((*how, more)))
+    half_precision(torch.device(kind))
+    assert asked == [(kind, torch.bfloat16, {"enabled": halved})]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,3 +51,18 @@ def test_colour_tells_kinds_apart() -> None:
         red.append(Sample("red", image, np.zeros((32, 32), np.uint8)))
     chances = drawing_chances([*grey, *red])
     assert chances[12:].min() > chances[:12].max()
+
+
+def test_data_folders_are_drawn_alike_whatever_their_size() -> None:
+    many = [replace(picture(0.1, seed), source="many") for seed in range(9)]
+    few = [replace(picture(0.9, 99), source="few")]
+    chances = drawing_chances([*many, *few])
+    assert chances[-1] == pytest.approx(0.5)
+    assert chances.sum() == pytest.approx(1)
+
+
+def test_images_without_foreground_are_drawn_as_often_as_asked_for() -> None:
+    shown, empty = picture(0.5, 1), picture(0.5, 1)
+    shown.truth[0, 0] = 1
+    assert drawing_chances([shown, empty], empty=0.25).tolist() == pytest.approx([0.8, 0.2])
+    assert drawing_chances([empty, empty], empty=0.25).tolist() == pytest.approx([0.5, 0.5])

@@ -11,19 +11,21 @@ import pytest
 import torch
 from torch import Tensor
 
+from napari_rwkvseg.engine import train as train_module
 from napari_rwkvseg.engine.augment import Augmentation
 from napari_rwkvseg.engine.dataset import Sample
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Progress, finish
 from napari_rwkvseg.engine.train import (
     Trainer,
     TrainingDivergedError,
-    TrainOptions,
     draw_batch,
+    fresh_network,
     learning_rate,
     train,
 )
+from napari_rwkvseg.engine.train_options import TrainOptions
 from napari_rwkvseg.engine.validate import Score
-from napari_rwkvseg.network.config import tiny
+from napari_rwkvseg.network.config import NetworkConfig, tiny
 from napari_rwkvseg.network.model import SegmentationNetwork
 
 CPU = torch.device("cpu")
@@ -70,6 +72,10 @@ def run(
     return network, score, events
 
 
+def trainer_of(config: NetworkConfig) -> Trainer[SegmentationNetwork]:
+    return Trainer(fresh_network(config, OPTIONS.seed), OPTIONS, CPU)
+
+
 def weights(network: SegmentationNetwork) -> dict[str, Tensor]:
     return dict(network.state_dict())
 
@@ -113,7 +119,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been_killed() -> None:
 
 
 def test_the_best_validated_average_is_returned_not_the_last() -> None:
-    trainer = Trainer(CONFIG, OPTIONS, CPU)
+    trainer = trainer_of(CONFIG)
     assert trainer.note_score(0.9)
     best = weights(trainer.best_network())
     for step in range(3):
@@ -132,7 +138,7 @@ def test_progress_reports_loss_each_step_and_scores_at_validations() -> None:
 
 
 def test_non_finite_steps_leave_the_weights_alone_and_three_end_the_run() -> None:
-    trainer = Trainer(CONFIG, OPTIONS, CPU)
+    trainer = trainer_of(CONFIG)
     before = {name: p.detach().clone() for name, p in trainer.network.named_parameters()}
     images, truths = draw_batch(SAMPLES, EVEN, OPTIONS, 0)
     broken = torch.full_like(images, math.nan)
@@ -141,6 +147,21 @@ def test_non_finite_steps_leave_the_weights_alone_and_three_end_the_run() -> Non
     assert_same(before, dict(trainer.network.named_parameters()))
     with pytest.raises(TrainingDivergedError, match="3 steps in a row gave no finite loss"):
         trainer.step(broken, truths, 2)
+
+
+def test_in_half_precision_weights_stay_in_32_bits_and_the_loss_is_about_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batch = draw_batch(SAMPLES, EVEN, OPTIONS, 0)
+    exact = trainer_of(CONFIG).step(*batch, 0)
+    monkeypatch.setattr(
+        train_module, "half_precision", lambda device: torch.autocast("cpu", torch.bfloat16)
+    )
+    trainer = trainer_of(CONFIG)
+    found = trainer.step(*batch, 0)
+    assert found == pytest.approx(exact, rel=0.02)
+    assert found != exact
+    assert {p.dtype for p in trainer.network.parameters()} == {torch.float32}
 
 
 def test_a_cancelled_token_stops_the_run() -> None:
@@ -159,7 +180,7 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
 
 
 def test_norms_biases_and_decays_do_not_decay() -> None:
-    trainer = Trainer(CONFIG, OPTIONS, CPU)
+    trainer = trainer_of(CONFIG)
     decaying, free = trainer.optimiser.param_groups
     assert (decaying["weight_decay"], free["weight_decay"]) == (OPTIONS.weight_decay, 0.0)
     assert {p.ndim for p in free["params"]} == {1}

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from napari_rwkvseg.network.config import SIZES, NetworkConfig, base, tiny
 from napari_rwkvseg.network.encoder import ConvolutionUnit
 from napari_rwkvseg.network.model import SegmentationNetwork, build_network, pad_to_stride
+from napari_rwkvseg.network.trace import trace
 from napari_rwkvseg.scan.schedule import global_schedule, uniform_schedule
 from napari_rwkvseg.wkv import use_path
 
@@ -134,16 +135,63 @@ def test_the_network_is_the_same_by_either_path_of_the_operator() -> None:
     torch.testing.assert_close(fast.double(), exact, rtol=1e-3, atol=1e-3)
 
 
-def test_padding_reflects_to_multiples_of_32_and_keeps_the_image() -> None:
+def test_padding_reflects_to_multiples_of_the_stride_and_keeps_the_image() -> None:
     x = image(40, 64)
-    padded = pad_to_stride(x)
+    padded = pad_to_stride(x, 32)
     assert padded.shape == (1, 3, 64, 64)
     assert torch.equal(padded[:, :, :40], x)
     assert torch.equal(padded[:, :, 40], x[:, :, 38])
 
 
+@pytest.mark.parametrize(
+    ("scale", "cell", "stride"), [({}, 4, 32), ({"shrink": 2}, 8, 64), ({"enlarge": 4}, 1, 8)]
+)
+def test_a_resampled_image_has_other_cells_and_logits_of_its_own_size(
+    scale: dict[str, int], cell: int, stride: int
+) -> None:
+    net = network(replace(SMALL, **scale))
+    x = image(50, 33)
+    assert (net.config.finest_cell, net.config.stride) == (cell, stride)
+    assert net(x).shape == (1, 2, 50, 33)
+    encoder = [layer for layer in trace(net, x) if layer.place.part == "encoder"]
+    assert [layer.stride // layer.pooled for layer in encoder] == [cell << n for n in range(4)]
+
+
+def test_a_shrunk_image_is_read_by_its_blocks_and_the_answer_interpolated() -> None:
+    whole, shrunk = network(), network(replace(SMALL, shrink=2))
+    x = image(64, 64)
+    coarse = whole(torch.nn.functional.avg_pool2d(x, 2))
+    expected = torch.nn.functional.interpolate(coarse, scale_factor=2, mode="bilinear")
+    torch.testing.assert_close(shrunk(x), expected)
+
+
+def test_an_enlarged_image_is_interpolated_and_the_answer_averaged() -> None:
+    whole, enlarged = network(), network(replace(SMALL, enlarge=2))
+    x = image(32, 32)
+    fine = whole(torch.nn.functional.interpolate(x, scale_factor=2, mode="bilinear"))
+    torch.testing.assert_close(enlarged(x), torch.nn.functional.avg_pool2d(fine, 2))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_around_the_operator_changes_little(dtype: torch.dtype) -> None:
+    net = network()
+    _wake(net)
+    x = image(32, 32)
+    exact = net(x)
+    with torch.autocast("cpu", dtype):
+        found = net(x)
+        found.sum().backward()
+    assert float((found - exact).abs().mean()) < 0.05 * float(exact.std())
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+
+
 def test_a_configuration_survives_json() -> None:
-    for config in (base(1, 3), tiny(), replace(SMALL, schedule=uniform_schedule("column"))):
+    for config in (
+        base(1, 3),
+        tiny(),
+        replace(SMALL, schedule=uniform_schedule("column")),
+        replace(SMALL, enlarge=2),
+    ):
         assert NetworkConfig.from_dict(config.to_dict()) == config
 
 
@@ -156,6 +204,9 @@ def test_a_configuration_survives_json() -> None:
         ({"mixer": "convolution"}, "nested decoder needs the mixer 'wkv'"),
         ({"decoder": "plain"}, "choose one of nested, shuffle"),
         ({"heads": 2}, "must name 2 heads"),
+        ({"shrink": 0}, "shrink must be at least 1"),
+        ({"enlarge": 3}, "enlarge one of"),
+        ({"shrink": 2, "enlarge": 2}, "and one of them 1; got 2 and 2"),
     ],
 )
 def test_numbers_that_do_not_fit_are_named(change: dict[str, object], message: str) -> None:

@@ -13,7 +13,7 @@ from skimage.io import imsave
 from napari_rwkvseg.engine.card import ModelCard
 from napari_rwkvseg.engine.dataset import DatasetError, read_index
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Progress, finish
-from napari_rwkvseg.engine.train import TrainOptions
+from napari_rwkvseg.engine.train_options import TrainOptions
 from napari_rwkvseg.network.config import SIZES, NetworkConfig, tiny
 from napari_rwkvseg.store.dataset import read_pair, read_samples
 from napari_rwkvseg.store.model_file import read_model
@@ -50,7 +50,7 @@ def _small_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def training_run(tmp_path: Path, **changes: object) -> TrainingRun:
     data = write_data(tmp_path / "discs")
-    run = TrainingRun(data, tmp_path / "discs.safetensors", CARD, OPTIONS, "cpu", threads=1)
+    run = TrainingRun((data,), tmp_path / "discs.safetensors", CARD, OPTIONS, "cpu", threads=1)
     return replace(run, **changes)  # type: ignore[arg-type]
 
 
@@ -67,11 +67,9 @@ def test_a_run_leaves_a_model_with_its_card_and_a_log(tmp_path: Path) -> None:
         "napari-rwkvseg train --data discs --out discs.safetensors "
         "--size tiny --steps 4 --crop 32 --batch 2 --seed 0 --threads 1"
     )
-    assert replace(run, card_file="a.json", threads=None).command().split()[6:9] == [
-        "--card",
-        "a.json",
-        "--size",
-    ]
+    recipe = replace(run, recipe="a.json", threads=None).command()
+    assert " --out discs.safetensors --recipe a.json --size tiny " in recipe
+    assert recipe.endswith("--seed 0")
     assert (card.size, card.steps, card.data, card.metrics["n"]) == ("tiny", 4, "discs", 1)
     assert [line["step"] for line in log_of(run)] == ["1", "2", "3", "4"]
     assert [bool(line["val_dice"]) for line in log_of(run)] == [False, True, False, True]
@@ -110,8 +108,29 @@ def test_the_network_reads_as_many_channels_as_the_images_have(
     tmp_path: Path, colour: bool, channels: int
 ) -> None:
     data = write_data(tmp_path / "coloured", colour=colour)
-    model = finish(train_model(replace(training_run(tmp_path), data=data)))
+    model = finish(train_model(replace(training_run(tmp_path), data=(data,))))
     assert model.network.config.in_channels == channels
+
+
+def test_several_folders_are_learnt_at_once_and_named(tmp_path: Path) -> None:
+    grey, colour = write_data(tmp_path / "grey"), write_data(tmp_path / "colour", colour=True)
+    model = finish(train_model(replace(training_run(tmp_path), data=(grey, colour))))
+    assert model.network.config.in_channels == 3
+    assert (model.card.data, model.card.metrics["n"]) == ("grey colour", 2)
+    assert "--data grey colour --out" in model.card.command
+
+
+def test_a_network_is_built_as_the_options_say(tmp_path: Path) -> None:
+    run = training_run(tmp_path, options=replace(OPTIONS, network={"shrink": 2, "gate": False}))
+    finish(train_model(run))
+    config = read_model(run.out).network.config
+    assert (config.shrink, config.gate) == (2, False)
+
+
+def test_samples_know_their_record_and_folder(tmp_path: Path) -> None:
+    records = read_index(write_data(tmp_path / "d"), "train")
+    samples = finish(read_samples(records, channels=1, percentiles=(0, 100), source="d"))
+    assert [(sample.record, sample.source) for sample in samples] == [("d0", "d"), ("d1", "d")]
 
 
 def test_samples_are_normalised_and_instances_become_one_class(tmp_path: Path) -> None:

@@ -1,0 +1,25 @@
+"""Our network with one part taken away at a time: what each part is worth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from napari_rwkvseg.network.config import NetworkConfig, base, tiny
+from napari_rwkvseg.scan.schedule import global_schedule, uniform_schedule
+
+FULL = base(3, 2)
+
+ABLATIONS: dict[str, NetworkConfig] = {
+    "full": FULL,
+    "rows only": replace(FULL, schedule=uniform_schedule("row")),
+    "no gate": replace(FULL, gate=False),
+    "no windows": replace(FULL, schedule=global_schedule()),
+    "plain decoder": replace(FULL, decoder="shuffle"),
+    # the nested decoder scans, so that without Bi-WKV only the plain one is left: compare with it
+    "convolution, plain decoder": replace(FULL, mixer="convolution", decoder="shuffle"),
+    "no low-resolution attention": replace(FULL, attention_side=0),
+    "no pooled keys": replace(FULL, pooled_keys=(1, 1, 1, 1)),
+    "no detail branch": replace(FULL, detail_width=0),
+    "tiny": tiny(3, 2),
+}
+"""Name and configuration; `full` is what is bundled as base."""
