@@ -14,7 +14,7 @@ from napari_rwkvseg.widgets.style import GAP, combo, form, name_row
 from napari_rwkvseg.workflow.explorer import Explorer
 
 if TYPE_CHECKING:
-    from napari_rwkvseg.workflow.explorer.pictures import Picture
+    from napari_rwkvseg.workflow.explorer.state import Picture
 
 BEFORE = "The head chosen before"
 SHOW, DRAWING = "Side by side…", "Drawing…"

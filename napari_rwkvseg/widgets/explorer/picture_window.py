@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 from napari_rwkvseg.widgets.style import GAP, MARGIN
 
 if TYPE_CHECKING:
-    from napari_rwkvseg.workflow.explorer.pictures import Picture
+    from napari_rwkvseg.workflow.explorer.state import Picture
 
 PICTURES = "Pictures (*.png *.svg)"
 SHARE = 0.85  # of the screen that the window takes at most

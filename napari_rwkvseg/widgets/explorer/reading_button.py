@@ -16,6 +16,7 @@ from napari_rwkvseg.widgets.workers import JobRunner
 from napari_rwkvseg.workflow import Message, Tone, Workflow
 from napari_rwkvseg.workflow.choices import Region
 from napari_rwkvseg.workflow.explorer import pictures
+from napari_rwkvseg.workflow.explorer.state import Picture
 from napari_rwkvseg.workflow.region import region_of
 from napari_rwkvseg.workflow.runner import JobResult, ignore_progress
 
@@ -75,7 +76,7 @@ class ReadingButton(QPushButton):
         elif result.value is not None:
             self.picture.show_picture(result.value)
 
-    def _save(self, picture: pictures.Picture, path: Path) -> None:
+    def _save(self, picture: Picture, path: Path) -> None:
         def done(result: JobResult) -> None:
             text = result.error or f"Saved {path.name}."
             tone = Tone.ERROR if result.error else Tone.DONE

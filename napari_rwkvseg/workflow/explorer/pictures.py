@@ -12,7 +12,7 @@ from napari_rwkvseg.engine.progress import Job, Progress
 from napari_rwkvseg.engine.torch_loading import load_torch
 from napari_rwkvseg.workflow.explorer import jobs
 from napari_rwkvseg.workflow.explorer.jobs import Read, Reading
-from napari_rwkvseg.workflow.explorer.state import Look, Pixel, Shown
+from napari_rwkvseg.workflow.explorer.state import Look, Picture, Pixel, Shown
 
 if TYPE_CHECKING:
     from napari_rwkvseg.engine.card import Model
@@ -22,25 +22,6 @@ if TYPE_CHECKING:
     from napari_rwkvseg.store.beside import Side
 
 SAMPLE = "nuclei"  # what a model is shown on where no image is open
-
-
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """A figure, ready to be shown and saved.
-
-    Attributes
-    ----------
-    title : str
-        What it shows.
-    png : bytes
-        The file.
-    save : callable
-        Writes it as PNG or SVG, as the ending of the path says.
-    """
-
-    title: str
-    png: bytes
-    save: Callable[[Path], None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from psygnal import SignalGroupDescriptor
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     from napari_rwkvseg.engine.explain import Explanation
     from napari_rwkvseg.engine.gates import GateTable
     from napari_rwkvseg.engine.heat import Heat
-    from napari_rwkvseg.workflow.explorer.pictures import Picture
 
 Pixel = tuple[int, int]
 
@@ -34,6 +35,25 @@ class Shown:
 
     layer: int
     head: int
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A figure, ready to be shown and saved.
+
+    Attributes
+    ----------
+    title : str
+        What it shows.
+    png : bytes
+        The file.
+    save : callable
+        Writes it as PNG or SVG, as the ending of the path says.
+    """
+
+    title: str
+    png: bytes
+    save: Callable[[Path], None]
 
 
 @dataclass(eq=False)
