@@ -171,6 +171,7 @@ class Models:
         after = self._context.subjects.current
         if after is not None:
             after.link.reviewed, after.class_names = reviewed, names
+            self._context.subjects.changed.emit()
         self._context.say(
             f"Too many pixels changed to undo, so the new result is in a new layer, corrections "
             f"included; {name} is hidden and as it was."
