@@ -31,7 +31,7 @@ from napari_rwkvseg.store.library import Library, data_folder
 from napari_rwkvseg.store.model_file import write_model
 
 MOST_REPLAYED = 16  # images learnt before that a run looks at again
-LEARNT = 0.25  # of the way that must have been taken for corrections to count as learnt
+LEARNT = 0.5  # of the way that must have been taken for corrections to count as learnt
 LEAST_SHARE = 0.5  # of the seconds that are left for learning, however long reading takes
 
 Pair = tuple[ImageData, NDArray[np.integer]]

@@ -152,7 +152,7 @@ def known(tmp_path: Path, count: int) -> tuple[Corrections, list[str]]:
     return project, list(project.learnt())
 
 
-@pytest.mark.parametrize(("share", "count"), [(0.125, 0), (0.25, 1)])
+@pytest.mark.parametrize(("share", "count"), [(0.25, 0), (0.5, 1)])
 def test_what_was_learnt_by_a_short_step_does_not_judge_later_ones(
     share: float, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
