@@ -11,7 +11,7 @@ from napari_rwkvseg.adapters.to_layers import Geometry, LayerTuple
 
 CHANGES, DIFFERENCE = "changes", "difference"
 # see-through, reviewed, changed; see-through, only the old model, only the new one, both another
-CHANGE_COLORS = ((0, 0, 0, 0), "#00bbf9", "#f15bb5")
+CHANGE_COLORS = ((0, 0, 0, 0), (0.0, 0.73, 0.98, 0.4), "#f15bb5")
 DIFFERENCE_COLORS = ((0, 0, 0, 0), "#ff9f1c", "#2ec4b6", "#f15bb5")
 
 
@@ -46,7 +46,7 @@ def _layer(
         "contrast_limits": (-0.5, len(colors) - 0.5),  # values in the middle of their colours
         "interpolation2d": "nearest",
         "blending": "translucent",
-        "opacity": 0.45,
+        "opacity": 0.6,
         "metadata": {"rwkvseg": {"explorer": kind}},  # under this key a LayerSet finds its own
     }
     return geometry.fit(values), meta, "image"

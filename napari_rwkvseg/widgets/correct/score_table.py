@@ -10,11 +10,11 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy, QWidget
 if TYPE_CHECKING:
     from napari_rwkvseg.engine.judge import Verdict
 
-HEAD = ("Class", "Dice", "IoU")
+NAME_WIDTH = 48  # px of "Dice" and "IoU"
 
 
 class ScoreTable(QWidget):
-    """A row per class: "0.85 → 0.93" for both scores, the gain's interval as tooltip."""
+    """For each class its name, then "0.85 → 0.93" for both scores; intervals as tooltips."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -22,43 +22,41 @@ class ScoreTable(QWidget):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(8)
         self._grid.setVerticalSpacing(2)
-        self._grid.setColumnStretch(0, 1)
+        self._grid.setColumnMinimumWidth(0, NAME_WIDTH)
+        self._grid.setColumnStretch(1, 1)
 
     def show_verdict(self, verdict: Verdict) -> None:
         """Show the scores on the corrections that were new."""
         while (item := self._grid.takeAt(0)) is not None:
             item.widget().deleteLater()
-        for column, name in enumerate(HEAD):
-            self._put(0, column, name, "muted")
-        for row, score in enumerate(verdict.fresh.classes, start=1):
+        for number, score in enumerate(verdict.fresh.classes):
             tip = (
                 f"{score.name}: Dice {score.gain:+.3f}, "
                 f"95 % interval {score.low:+.3f} to {score.high:+.3f}"
             )
-            texts = (
-                score.name,
-                change(score.old.dice, score.new.dice),
-                change(score.old.iou, score.new.iou),
+            name = self._label(score.name, "value", tip)
+            name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+            self._grid.addWidget(name, 3 * number, 0, 1, 2)
+            changes = (
+                ("Dice", change(score.old.dice, score.new.dice)),
+                ("IoU", change(score.old.iou, score.new.iou)),
             )
-            for column, text in enumerate(texts):
-                self._put(row, column, text, "value", tip)
+            for row, (measure, text) in enumerate(changes, start=3 * number + 1):
+                self._grid.addWidget(self._label(measure, "muted", tip), row, 0)
+                self._grid.addWidget(self._label(text, "value", tip), row, 1)
 
     def texts(self) -> list[str]:
         """Return all that is shown, row by row."""
         items = [self._grid.itemAt(i).widget() for i in range(self._grid.count())]
         return [widget.text() for widget in items]
 
-    def _put(self, row: int, column: int, text: str, style: str, tip: str = "") -> None:
+    @staticmethod
+    def _label(text: str, style: str, tip: str) -> QLabel:
         label = QLabel(text)
         label.setObjectName(style)
         label.setTextFormat(Qt.TextFormat.PlainText)  # class names are anybody's text
         label.setToolTip(tip)
-        if column == 0:
-            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        side = Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag.AlignLeft
-        self._grid.addWidget(label, row, column) if not column else self._grid.addWidget(
-            label, row, column, side
-        )
+        return label
 
 
 def change(old: float, new: float) -> str:

@@ -68,6 +68,7 @@ class Retraining:
         taken = len(context.subjects.closed)
         context.state.curves = Curves()
         context.state.report = context.state.difference = None
+        context.say("", Tone.HINT)  # what was said before is over
         self._begin("Preparing")
         context.runners.learn.start(
             jobs.learn(lesson, token), token, self._progressed, partial(self._learnt, taken)

@@ -47,7 +47,7 @@ def test_segment_paint_accept_retrain_and_roll_back(desk: CorrectDesk) -> None:
     assert card.verdict.text() == "Better"
     assert card.isVisible()
     assert desk.page.retrain.plot.isVisible()
-    assert card.scores.texts()[3] == "disc"
+    assert card.scores.texts()[0] == "disc"
     desk.bot.waitUntil(lambda: desk.page.versions.list.count() == 2, timeout=WAIT)
     assert "in use" in desk.page.versions.list.item(0).text()
     desk.click(card.back)
