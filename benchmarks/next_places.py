@@ -40,7 +40,7 @@ def first_blocks(choice: Choice, desk: Desk, count: int) -> list[Rectangle]:
     """Return the first blocks of an image that nobody has seen."""
     levels = np.zeros_like(desk.levels)
     seen = Desk(desk.probability, desk.plane, desk.mask, levels)
-    found = []
+    found: list[Rectangle] = []
     while len(found) < count and (area := choice.area(seen)) is not None:
         levels[area] = REVIEWED
         found.append(area)

@@ -27,6 +27,7 @@ from napari_rwkvseg.network.model import SegmentationNetwork
 
 LEAST_SHARE = 0.5  # of the seconds that learning gets, however long the comparison takes
 SHORTER = (0.5, 0.25, 0.125)  # parts of the way that are tried if the whole of it is not better
+CONTRADICTS = 0.1  # Dice: who loses so much has not forgotten, but was told the opposite
 COMPARED = 2.5  # comparisons that learning must leave time for, the first one included
 
 
@@ -80,7 +81,8 @@ def retrain(
     """Score the old model, learn, score the new one on the same pixels, decide.
 
     If the new one is not better, networks between the two are tried, the newest first: they keep
-    more of what was learnt before, and depend less on the luck of a short run.
+    more of what was learnt before, and depend less on the luck of a short run. None is tried if
+    the new one has lost most of what was learnt before: such corrections contradict earlier ones.
 
     Parameters
     ----------
@@ -147,9 +149,15 @@ def _longest_step(
         new = yield from _count(network, lesson.held_out, rows, device, token)
         verdict = _judge(lesson, old, new, seed, look=len(tried) + 1)
         tried.append(Candidate(replace(tuned, network=network), verdict, share))
-        if verdict.answer == "better":
+        if verdict.answer == "better" or _contradicts(tried[0].verdict):
             return tried[-1]
     return next((one for one in tried if not one.verdict.forgets), tried[0])
+
+
+def _contradicts(whole: Verdict) -> bool:
+    """Whether the whole step undoes what was learnt before: then no part of it is to be trusted."""
+    lost = whole.replay
+    return lost is not None and max(-lost.gain, lost.image_fall) > CONTRADICTS
 
 
 def _count(
