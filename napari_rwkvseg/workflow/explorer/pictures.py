@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_rwkvseg.adapters.samples import sample_path
 from napari_rwkvseg.engine.progress import Job, Progress
 from napari_rwkvseg.engine.torch_loading import load_torch
 from napari_rwkvseg.workflow.explorer import jobs
@@ -47,6 +46,7 @@ def overview(load: Callable[[], Model], plane: Plane | None, token: CancelToken)
     """Draw how a model reads a plane, all levels and heads; None: the plane of a sample."""
     yield Progress(0, 0, "Loading the model")
     load_torch()
+    from napari_rwkvseg.adapters.samples import sample_path
     from napari_rwkvseg.engine.explain import as_one_channel, explain
     from napari_rwkvseg.store.figures import draw_overview, render, save_overview
     from napari_rwkvseg.store.formats import read_image
