@@ -24,7 +24,7 @@ from tests.corrected import model
 
 def part(old: float = 0.5, new: float = 0.75, n: int = 4) -> PartScore:
     score = ClassScore("disc", Overlap(old, 0.4), Overlap(new, 0.6), 0.1, 0.3)
-    return PartScore(n, 1234, (score,), old, new, 0.1, 0.3, n)
+    return PartScore(n, 1234, (score,), old, new, 0.1, 0.3, n, 0.1, 0.1, 1)
 
 
 def test_counts_are_said_with_units() -> None:
