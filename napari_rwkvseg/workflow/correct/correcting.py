@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -235,7 +236,9 @@ class Correcting:
 
     def _subject_changed(self) -> None:
         self._problem = ""
-        self.layers.remove(CHANGES, DIFFERENCE)
+        # later: a layer that goes inside the event of another's going leaves napari's canvas with
+        # a drawing of it, and the next frame crashes
+        self._defer(partial(self.layers.remove, CHANGES, DIFFERENCE))
         self.state.comparing = False
         self.state.count = EvidenceCount(0, 0, 0)
         self._changed()

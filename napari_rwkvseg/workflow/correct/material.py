@@ -75,13 +75,14 @@ class Found:
 
     Attributes
     ----------
-    truth : ndarray, uint8, shape image.spatial_shape
-        Class per pixel.
+    truth, predicted : ndarray, uint8, shape image.spatial_shape
+        Class per pixel as it is, and as the model wrote it.
     levels : ndarray, uint8, same shape
         `UNSEEN`, `REVIEWED` or `CHANGED`.
     """
 
     truth: Classes
+    predicted: Classes
     levels: Levels
 
 
@@ -117,7 +118,7 @@ def find(material: Material) -> Found:
     levels = find_levels(truth, predicted, material.reviewed)
     if not material.objects:
         levels[material.mask == BACKGROUND] = CHANGED  # it says something, also on background
-    return Found(truth, levels)
+    return Found(truth, predicted, levels)
 
 
 def count(material: Material) -> Counted:
@@ -132,7 +133,7 @@ def count(material: Material) -> Counted:
     inside = np.zeros(found.levels.shape, bool)
     for region in material.reviewed:
         inside[region] = True
-    truth, predicted = found.truth[inside], classes_in(material, material.written)[inside]
+    truth, predicted = found.truth[inside], found.predicted[inside]
     rows = [
         ((predicted == k) & (truth == k), predicted == k, truth == k)
         for k in range(1, 1 + len(material.class_names))
@@ -163,9 +164,11 @@ def classes_in(material: Material, labels: NDArray[Any]) -> Classes:
 
 
 def _named(labels: NDArray[Any], class_names: tuple[str, ...]) -> Classes:
+    known = 1 + len(class_names)
+    if labels.dtype == np.uint8 and labels.max(initial=0) < known:
+        return labels  # nearly always: counting follows each stroke and must be quick
     table = np.zeros(1 + max(BACKGROUND, int(labels.max(initial=0))), np.int16)
     table[1:] = -1
-    known = 1 + len(class_names)
     table[:known] = np.arange(known)
     table[BACKGROUND] = 0
     used = np.bincount(labels.ravel(), minlength=table.size) > 0
