@@ -156,8 +156,7 @@ def _longest_step(
 
 def _contradicts(whole: Verdict) -> bool:
     """Whether the whole step undoes what was learnt before: then no part of it is to be trusted."""
-    lost = whole.replay
-    return lost is not None and max(-lost.gain, lost.image_fall) > CONTRADICTS
+    return whole.replay is not None and whole.replay.gain < -CONTRADICTS
 
 
 def _count(
