@@ -143,11 +143,12 @@ class Correcting:
         def turned(done: bool) -> None:
             link.reviewed = () if done else reviewed
 
+        link.reviewed = ()  # before the pixels go back: else wrong ones would count as accepted
         changed = link.reset(turned)
         if changed is None:
+            link.reviewed = reviewed
             self._reset_in_new_layer(subject)
         elif changed or reviewed:
-            link.reviewed = ()
             undo = " Ctrl-Z brings it back." if changed else ""
             self._context.say(f"Reset {changed:,} px to the prediction.{undo}", Tone.DONE)
         else:
@@ -236,8 +237,7 @@ class Correcting:
 
     def _subject_changed(self) -> None:
         self._problem = ""
-        # later: a layer that goes inside the event of another's going leaves napari's canvas with
-        # a drawing of it, and the next frame crashes
+        # later: this may be the event of a layer that goes, and no other should go inside of it
         self._defer(partial(self.layers.remove, CHANGES, DIFFERENCE))
         self.state.comparing = False
         self.state.count = EvidenceCount(0, 0, 0)
