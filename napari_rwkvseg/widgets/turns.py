@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from qtpy.QtCore import QObject, QTimer
 
@@ -16,7 +17,8 @@ class Turns(QObject):
     Parameters
     ----------
     parent : QObject
-        With it, all that still waits is dropped.
+        With it, all that still waits is dropped, and all that is asked for later: the viewer may
+        tell the workflow of layers that go when Qt has deleted the dock already.
     """
 
     def __init__(self, parent: QObject) -> None:
@@ -28,15 +30,17 @@ class Turns(QObject):
     def later(self, function: Callable[[], None]) -> None:
         """Run `function` in a later turn, after all that waits already."""
         self._waiting.append(function)
-        self._timer.start(0)
+        with suppress(RuntimeError):  # Qt has deleted the timer
+            self._timer.start(0)
 
     def after(self, function: Callable[[], None], seconds: float) -> None:
         """Run `function` some seconds later, whatever waits by then."""
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.timeout.connect(function)
-        timer.timeout.connect(timer.deleteLater)
-        timer.start(round(1000 * seconds))
+        with suppress(RuntimeError):  # Qt has deleted this object
+            timer = QTimer(self)
+            timer.setSingleShot(True)
+            timer.timeout.connect(function)
+            timer.timeout.connect(timer.deleteLater)
+            timer.start(round(1000 * seconds))
 
     def _next(self) -> None:
         function = self._waiting.popleft()

@@ -158,6 +158,12 @@ class MaskLink:
         self._touched = True
         self._kept = np.broadcast_to(np.True_, self._snapshot.shape)
 
+    def select(self) -> None:
+        """Make the layer the one that people paint on, unless it is gone."""
+        layer = self.layer
+        if layer is not None:
+            self._viewer.layers.selection.active = layer
+
     def show(self) -> None:
         """Make the layer visible, unless it is gone."""
         layer: Any = self.layer

@@ -12,6 +12,7 @@ from napari_rwkvseg.adapters.from_layers import LayerLike
 from napari_rwkvseg.adapters.to_layers import Geometry, map_layer, mask_layer
 from napari_rwkvseg.engine.card import ModelCard
 from napari_rwkvseg.workflow.masks import MaskLink, find_layer
+from napari_rwkvseg.workflow.selecting import selecting_nothing
 
 Defer = Callable[[Callable[[], None]], None]
 
@@ -20,8 +21,9 @@ class Placer:
     """Adds result layers to a viewer, in steps short enough to keep the window alive.
 
     Adding a large Labels layer that is visible takes napari 0.2 s in one go: its widgets, the
-    first drawing, the colours of all pixels. Adding a hidden placeholder of one pixel, showing
-    it, and exchanging its array, each in its own turn of the event loop, takes three short steps.
+    first drawing, the colours of all pixels. Adding a hidden placeholder of one pixel, selecting
+    it, showing it, and exchanging its array, each in its own turn of the event loop, takes four
+    short steps.
 
     Parameters
     ----------
@@ -52,14 +54,17 @@ class Placer:
         on_edit: Callable[[], None],
         on_filled: Callable[[MaskLink], None],
         base: NDArray[Any] | None = None,
+        select: bool = True,
     ) -> MaskLink:
-        """Add a Labels layer; it shows `labels`, shape (*lead, H, W), two turns later.
+        """Add a Labels layer; it shows `labels`, shape (*lead, H, W), some turns later.
 
-        `base`, of the same shape, is what of them is the model's, if not all.
+        `base`, of the same shape, is what of them is the model's, if not all. `select` says
+        whether people shall have it in hand, as napari does with what is added.
         """
         placeholder = np.zeros((1,) * labels.ndim, labels.dtype)
         data, meta, _ = mask_layer(placeholder, name, geometry, card, objects)
-        layer = self._real(self._viewer.add_labels(data, **meta, visible=False))
+        with selecting_nothing(self._viewer.layers):
+            layer = self._real(self._viewer.add_labels(data, **meta, visible=False))
         link = MaskLink(self._viewer, layer, geometry, objects, on_edit)
 
         def fill() -> None:
@@ -71,8 +76,13 @@ class Placer:
             link.show()
             self._defer(fill)  # not before: napari forgets the new extent of a hidden layer
 
+        def choose() -> None:
+            if select:
+                link.select()
+            self._defer(show)
+
         self._unfilled += 1
-        self._defer(show)
+        self._defer(choose)
         return link
 
     def replace_mask(self, old: MaskLink, new: MaskLink) -> None:

@@ -74,3 +74,21 @@ def test_with_the_parent_goes_what_still_waits(log: Log) -> None:
     QCoreApplication.sendPostedEvents(log, QEvent.Type.DeferredDelete)
     QCoreApplication.processEvents()
     assert ran == []
+
+
+def test_after_the_parent_nothing_is_asked_for_in_vain(log: Log) -> None:
+    turns, ran = log.turns, log.ran
+    log.deleteLater()
+    QCoreApplication.sendPostedEvents(log, QEvent.Type.DeferredDelete)
+    turns.later(lambda: ran.append("later"))
+    turns.after(lambda: ran.append("after"), 0.0)
+    QCoreApplication.processEvents()
+    assert ran == []
+
+
+def test_an_alarm_comes_once(log: Log, qtbot: QtBot) -> None:
+    log.turns.after(lambda: log.ran.append("alarm"), 0.0)
+    assert log.ran == []
+    qtbot.waitUntil(lambda: log.ran == ["alarm"])
+    log.later("a", "b")
+    qtbot.waitUntil(lambda: log.ran == ["alarm", "a", "b"])

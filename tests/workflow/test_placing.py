@@ -53,17 +53,26 @@ def it() -> Turns:
 def test_it_is_added_small_and_hidden(it: Turns) -> None:
     assert it.layer.data.shape == (1, 1)
     assert not it.layer.visible
+    assert it.viewer.layers.selection.active is None
     assert it.placer.busy
 
 
-def test_one_turn_later_it_is_drawn_but_not_yet_filled(it: Turns) -> None:
+def test_one_turn_later_it_is_in_hand_but_not_yet_drawn(it: Turns) -> None:
+    it.turn()
+    assert it.viewer.layers.selection.active is it.layer
+    assert not it.layer.visible
+
+
+def test_two_turns_later_it_is_drawn_but_not_yet_filled(it: Turns) -> None:
+    it.turn()
     it.turn()
     assert it.layer.visible
     assert it.layer.data.shape == (1, 1)
     assert it.filled == 0
 
 
-def test_two_turns_later_it_is_filled_and_nothing_is_left_to_do(it: Turns) -> None:
+def test_three_turns_later_it_is_filled_and_nothing_is_left_to_do(it: Turns) -> None:
+    it.turn()
     it.turn()
     it.turn()
     assert np.array_equal(it.layer.data, LABELS)
@@ -74,13 +83,13 @@ def test_two_turns_later_it_is_filled_and_nothing_is_left_to_do(it: Turns) -> No
     assert it.waiting == []
 
 
-@pytest.mark.parametrize("turns", [0, 1])
+@pytest.mark.parametrize("turns", [0, 1, 2])
 def test_a_layer_removed_meanwhile_does_not_come_back(it: Turns, turns: int) -> None:
     for _ in range(turns):
         it.turn()
     it.viewer.layers.clear()
-    it.turn()
-    it.turn()
+    for _ in range(3):
+        it.turn()
     assert len(it.viewer.layers) == 0
     assert it.filled == 0
     assert not it.placer.busy
@@ -88,8 +97,8 @@ def test_a_layer_removed_meanwhile_does_not_come_back(it: Turns, turns: int) -> 
 
 def test_a_layer_that_somebody_filled_is_shown_as_it_is(it: Turns) -> None:
     it.layer.data = np.full((2, 2), 7)
-    it.turn()
-    it.turn()
+    for _ in range(3):
+        it.turn()
     assert it.layer.visible
     assert (it.layer.data == 7).all()
     assert it.filled == 0

@@ -183,17 +183,13 @@ class Models:
         subject = self._context.subjects.find(one.preview.uid)
         if subject is None:
             return
-        viewer = self._context.workflow.viewer
-        active = viewer.layers.selection.active
-        prediction = one.outcome.prediction
         self._placer.add_mask(
             jobs.alone(one),
             f"{subject.name} (tried)",
             subject.link.geometry,
-            prediction.card,
+            one.outcome.prediction.card,
             subject.link.objects,
             on_edit=nothing,
             on_filled=lambda _: None,
+            select=False,
         )
-        if active is not None:
-            viewer.layers.selection.active = active

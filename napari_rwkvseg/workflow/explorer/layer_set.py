@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from napari_rwkvseg.adapters.to_layers import LayerTuple
 from napari_rwkvseg.workflow.masks import find_layer
+from napari_rwkvseg.workflow.selecting import keeping_selection, selecting_nothing
 
 Defer = Callable[[Callable[[], None]], None]
 
@@ -114,8 +114,7 @@ class LayerSet:
     def _add(self, kind: str, described: LayerTuple) -> None:
         data, meta, layer_type = described
         add = self._viewer.add_image if layer_type == "image" else self._viewer.add_vectors
-        # Selected and unselected in one go: the controls of the new layer need not be shown.
-        with self._viewer.layers.selection.events.blocker_all(), self._keeping_selection():
+        with selecting_nothing(self._viewer.layers):
             self._owned[kind] = add(data, **meta, visible=False).unique_id
         self._hidden.add(kind)
         self._in_turn(partial(self.unhide, kind))  # slicing and drawing take a turn, too
@@ -123,21 +122,8 @@ class LayerSet:
     def _take_away(self, uid: Hashable) -> None:
         layer = find_layer(self._viewer, uid)
         if layer is not None:
-            with self._keeping_selection():
+            with keeping_selection(self._viewer.layers):
                 self._viewer.layers.remove(layer)
-
-    @contextmanager
-    def _keeping_selection(self) -> Iterator[None]:
-        """Change the layer list; napari selects what is added, or a neighbour of what goes."""
-        layers = self._viewer.layers
-        chosen = {layer.unique_id for layer in layers.selection}
-        yield
-        kept = [layer for layer in layers if layer.unique_id in chosen]
-        if len(kept) == 1:
-            layers.selection.active = kept[0]  # napari has its widgets: for two it makes new ones
-        else:
-            layers.selection.update(kept)
-            layers.selection.intersection_update(kept)
 
 
 def _kind(described: LayerTuple) -> str:
