@@ -170,3 +170,16 @@ def test_what_was_accepted_is_what_is_read(project: Corrections) -> None:
     found: Evidence = project.to_judge(image_id, NAMES)[0].evidence
     assert (found.truth == corrected(0).truth).all()
     assert (found.image == corrected(0).image.astype(np.float16)).all()
+
+
+def test_withdrawn_planes_are_forgotten_and_the_deal_stays(tmp_path: Path) -> None:
+    project = Corrections(tmp_path)
+    for plane in (0, 1):
+        project.accept(corrected(0, plane=plane), ["disc"])
+    project.deal(["image 0"])
+    dealt = read_ledger(tmp_path).entries["image 0"].deal
+    project.withdraw("image 0", keep=[1])
+    assert [path.stem for path in tmp_path.glob("*.safetensors")] == ["image 0-00001"]
+    project.withdraw("image 0")
+    assert project.images() == ()
+    assert read_ledger(tmp_path).entries["image 0"].deal == dealt

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -217,6 +216,10 @@ class Correcting:
     def _end(self) -> None:
         """Close with the dock: the window is being rebuilt, and layers must not go just now."""
         self._stop()
+        self._remove_later()
+
+    def _remove_later(self) -> None:
+        """Take our layers away in another turn; none is asked for where there are none."""
         if any(self.layers.layer(kind) is not None for kind in (CHANGES, DIFFERENCE)):
             self._defer(self.layers.remove)
 
@@ -237,8 +240,7 @@ class Correcting:
 
     def _subject_changed(self) -> None:
         self._problem = ""
-        # later: this may be the event of a layer that goes, and no other should go inside of it
-        self._defer(partial(self.layers.remove, CHANGES, DIFFERENCE))
+        self._remove_later()  # this may be the event of another layer that goes
         self.state.comparing = False
         self.state.count = EvidenceCount(0, 0, 0)
         self._changed()
