@@ -197,7 +197,7 @@ class Workflow:
         )
         return Request(
             image=read,
-            load=partial(self._load, card.name),
+            load=partial(self.load, card.name),
             region=region,
             options=state.options,
             extras=state.extras,
@@ -206,8 +206,8 @@ class Workflow:
             base=None if region is None else self.results.base(layer.unique_id),
         )
 
-    def _load(self, name: str) -> Model:
-        """Return a model, from memory if it was the last one used (called in the job)."""
+    def load(self, name: str) -> Model:
+        """Return a model, from memory if it was the last one used (called in jobs)."""
         if self._model is None or self._model.card.name != name:
             self._model = self.library.load(name)
         return self._model

@@ -78,7 +78,6 @@ class Explorer:
         self.questions = Questions(self, runners.ask)
         self._read: Read | None = None
         self._focus: Pixel | None = None
-        self._model: tuple[str, Model] | None = None
         self._on = False
         self._source: tuple[Any, ...] = ()
         self._defer = defer
@@ -168,9 +167,7 @@ class Explorer:
 
     def load(self, name: str) -> Model:
         """Return a model, from memory if it was the last one used (called in the job)."""
-        if self._model is None or self._model[0] != name:
-            self._model = (name, self.workflow.library.load(name))
-        return self._model[1]
+        return self.workflow.load(name)
 
     def _was_read(self, result: JobResult) -> None:
         state = self.state
@@ -205,7 +202,7 @@ class Explorer:
         source = self._present_source()
         if not self._on or source == self._source:
             return
-        self._source, self._model, self._focus = source, None, None
+        self._source, self._focus = source, None
         self.state.pixel = None
         if self.workflow.obstacle():
             self.close()
