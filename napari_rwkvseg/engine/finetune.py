@@ -26,7 +26,6 @@ from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.tuner import EncodedViews, FinetuneOptions, Tuner
 from napari_rwkvseg.network.model import SegmentationNetwork
 
-LATE = 1.05  # of the seconds: then the run ends, whatever step it is at
 MARGIN = 0.95  # of the seconds that steps are planned for: the pace may fall
 FEWEST = 8  # steps of a planned run, however slow the computer
 HEAD_COST = 0.5  # of a step of the first phase, against one of the second
@@ -208,9 +207,9 @@ class _Run:
         return max(FEWEST, int(MARGIN * left / max(mean, 1e-6)))
 
     def _late(self) -> bool:
-        """Whether a planned run has taken far longer than planned."""
+        """Whether a planned run has taken all of its seconds."""
         spent = self._clock() - self._start
-        return self._options.steps is None and spent > LATE * self._options.seconds
+        return self._options.steps is None and spent > self._options.seconds
 
     def _draw(self, step: int, count: int, plain: bool = False) -> Views:
         options = self._options
