@@ -82,7 +82,8 @@ def works_on(device: torch.device) -> bool:
     """
     try:
         ours = _trial(bi_wkv, device)
-    except (OSError, RuntimeError, SubprocessError, TritonError) as error:
+    # The first: Triton before 3.3 has no tuples.
+    except (AttributeError, OSError, RuntimeError, SubprocessError, TritonError) as error:
         logger.info("Triton does not work on %s, PyTorch takes over: %s", device, error)
         return False
     # Far looser than rounding: this is to find what is wrong, not what is imprecise.

@@ -246,13 +246,14 @@ def store_sums(
     f0, f1, f2, f3 = fade
     x0, x1, x2, x3 = x
     # Within a quad f is multiplied up three times; over the rest of the chunk `reach` knows better.
-    shape: tl.constexpr = (x0.shape[0] // QUADS, QUADS, x0.shape[1])
+    count: tl.constexpr = x0.shape[0] // QUADS  # chunks of a tile
+    width: tl.constexpr = x0.shape[1]
     # A state fades as it passes a step: the last one to add is not faded on its way out.
     after = (((x0 * f1 + x1) * f2 + x2) * f3 + x3) * to_end
     before = (((x3 * f2 + x2) * f1 + x1) * f0 + x0) * to_start
-    after = tl.sum(tl.reshape(after, shape), axis=1)  # (chunks of a tile, WIDTH)
-    before = tl.sum(tl.reshape(before, shape), axis=1)
-    chunk = tile * shape[0] + tl.arange(0, shape[0])
+    after = tl.sum(tl.reshape(after, (count, QUADS, width)), axis=1)  # (count, WIDTH)
+    before = tl.sum(tl.reshape(before, (count, QUADS, width)), axis=1)
+    chunk = tile * count + tl.arange(0, count)
     has_next, has_last = chunk < chunks - 1, (chunk > 0) & (chunk < chunks)
     store_rows(column, stride, chunk + 1, has_next[:, None] & known[None, :], after)
     store_rows(column + other_side, stride, chunk - 1, has_last[:, None] & known[None, :], before)

@@ -140,6 +140,18 @@ def test_chunks_grow_with_the_number_of_tokens(tokens: int, length: int) -> None
     assert chunk_length(tokens) == length
 
 
+def test_a_kernel_reads_each_head_by_itself_and_padding_follows_nothing() -> None:
+    alone = tuple(np.array([token]) for token in range(4))
+    order, follows = ScanPlan([alone, (np.arange(4),)], length=2).by_head()
+    assert order.dtype == torch.int32
+    assert order.tolist() == [
+        [[0, 4], [1, 4], [2, 4], [3, 4]],
+        [[0, 1], [2, 3], [4, 4], [4, 4]],
+    ]
+    assert follows.tolist() == [[0, 0, 0, 0], [0, 1, 0, 0]]
+    assert follows.is_contiguous()
+
+
 def test_an_order_that_leaves_a_token_out_is_refused() -> None:
     with pytest.raises(ValueError, match="each of the 3 tokens once"):
         ScanPlan([(np.array([0, 1, 1]),)])

@@ -184,13 +184,17 @@ class TestTheChoice:
     def test_a_gpu_on_which_the_trial_succeeds_takes_triton(self) -> None:
         assert wkv.path_for(self.Grid()) == "triton"  # type: ignore[arg-type]
 
+    @pytest.mark.parametrize("kind", [RuntimeError, AttributeError, OSError])
     def test_a_trial_that_goes_wrong_leaves_the_slab_scan(
-        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+        self,
+        kind: type[Exception],
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         from napari_rwkvseg.wkv import triton_scan
 
         def no_compiler(*_: object) -> Tensor:
-            raise RuntimeError("Failed to find C compiler")
+            raise kind("Failed to find C compiler")
 
         monkeypatch.setattr(triton_scan, "bi_wkv", no_compiler)
         with caplog.at_level("INFO"):
