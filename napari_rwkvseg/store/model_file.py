@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -16,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors_torch
 from torch import Tensor
 
+from napari_rwkvseg import __version__
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.network.config import NetworkConfig
 from napari_rwkvseg.network.model import SegmentationNetwork, build_network
@@ -38,7 +38,6 @@ from napari_rwkvseg.store.safetensor_header import (
 from napari_rwkvseg.store.self_test import check_logits, logits_of
 
 LOGITS = "self_test/logits"  # no module name contains a slash
-DISTRIBUTION = "napari-rwkvseg"
 SMALL_NETWORK = 1 << 25  # numbers
 
 Builder = Callable[[NetworkConfig], SegmentationNetwork]
@@ -131,7 +130,7 @@ def encode_model(
         If a weight is not finite, or card and network do not fit.
     """
     config = model.network.config
-    text = write_document(Document(version(DISTRIBUTION), config, model.card))
+    text = write_document(Document(__version__, config, model.card))
     stored = {name: _stored(value, half) for name, value in model.network.state_dict().items()}
     _check_finite(stored)
     fresh = _fill(_new_network(config, build), stored)

@@ -13,13 +13,22 @@ import pytest
 from napari_rwkvseg.errors import ModelFileError
 from napari_rwkvseg.store.journal import Journal, Sweep
 from napari_rwkvseg.store.library import Library
-from napari_rwkvseg.store.model_file import write_model
+from napari_rwkvseg.store.model_file import read_model, write_model
 from tests.store.journaling import limit_file_size, noise
 from tests.store.model_builders import small_model
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 NOBODY = 65534
+
+
+@pytest.fixture(autouse=True)
+def _all_is_loaded(tmp_path: Path) -> None:
+    """Import what the children need: somebody else may not be able to read this checkout."""
+    noise()
+    path = tmp_path / "any.safetensors"
+    write_model(path, small_model())
+    read_model(path)
 
 
 @pytest.fixture
