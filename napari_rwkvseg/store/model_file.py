@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -15,7 +17,6 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors_torch
 from torch import Tensor
 
-from napari_rwkvseg import __version__
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.network.config import NetworkConfig
 from napari_rwkvseg.network.model import SegmentationNetwork, build_network
@@ -119,6 +120,12 @@ def read_model(path: str | Path, *, build: Builder = build_network) -> Model:
         return decode_model(read_whole(path), build=build)
 
 
+@cache
+def plugin_version() -> str:
+    """Return the version of the plugin; the package's metadata are read once."""
+    return version("napari-rwkvseg")
+
+
 def encode_model(
     model: Model, *, half: bool = False, build: Builder = build_network
 ) -> EncodedModel:
@@ -130,7 +137,7 @@ def encode_model(
         If a weight is not finite, or card and network do not fit.
     """
     config = model.network.config
-    text = write_document(Document(__version__, config, model.card))
+    text = write_document(Document(plugin_version(), config, model.card))
     stored = {name: _stored(value, half) for name, value in model.network.state_dict().items()}
     _check_finite(stored)
     fresh = _fill(_new_network(config, build), stored)
