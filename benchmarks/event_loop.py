@@ -92,9 +92,11 @@ class Session:
         return "napari alone", self._longest(self._add_one_pixel)
 
     def exploring(self) -> Iterator[Phase]:
-        """Explore the image and ask what its middle looked at."""
+        """Explore the image, choose a head, ask what the middle looked at, stop."""
         yield "first Explore", self._longest(self._explore)
+        yield "another head", self._longest(self._choose_head)
         yield "receptive field", self._longest(self._ask)
+        yield "stop exploring", self._longest(self._stop_exploring)
 
     def _longest(self, act: Callable[[], None]) -> Hold:
         self._heart.reset()
@@ -128,6 +130,16 @@ class Session:
         page = self.dock.pages["Scan explorer"]
         page.button.click()
         wait_until(lambda: page.explorer.layers.layer("path") is not None)
+
+    def _choose_head(self) -> None:
+        from napari_rwkvseg.workflow.explorer import Shown
+
+        self.dock.pages["Scan explorer"].explorer.choose(Shown(2, 1))
+
+    def _stop_exploring(self) -> None:
+        page = self.dock.pages["Scan explorer"]
+        page.button.click()
+        wait_until(lambda: not any("explorer" in layer.name for layer in self.viewer.layers))
 
     def _ask(self) -> None:
         from napari_rwkvseg.workflow.explorer import Look  # not before the dock is measured
