@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_rwkvseg.widgets.listen import listen
 from napari_rwkvseg.widgets.style import GAP, muted
@@ -61,7 +61,12 @@ class RunBox(QWidget):
         self.text.setVisible(state.running)
 
     def _show_progress(self, progress: RunProgress) -> None:
-        unknown = progress.fraction < 0
-        self.bar.setRange(0, 0 if unknown else STEPS)
-        self.bar.setValue(-1 if unknown else round(STEPS * progress.fraction))
-        self.text.setText(progress.text)
+        show_progress(self.bar, self.text, progress)
+
+
+def show_progress(bar: QProgressBar, text: QLabel, progress: RunProgress) -> None:
+    """Show how far a run is; the bar wanders while that is not known."""
+    unknown = progress.fraction < 0
+    bar.setRange(0, 0 if unknown else STEPS)
+    bar.setValue(-1 if unknown else round(STEPS * progress.fraction))
+    text.setText(progress.text)

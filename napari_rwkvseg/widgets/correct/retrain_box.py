@@ -8,7 +8,7 @@ from superqt.utils import signals_blocked
 
 from napari_rwkvseg.widgets.correct.curve_plot import CurvePlot
 from napari_rwkvseg.widgets.listen import listen
-from napari_rwkvseg.widgets.run_box import STEPS
+from napari_rwkvseg.widgets.run_box import show_progress
 from napari_rwkvseg.widgets.style import GAP, combo, form, muted, name_row
 from napari_rwkvseg.workflow import RunProgress
 from napari_rwkvseg.workflow.correct import Correcting, Curves
@@ -86,10 +86,7 @@ class RetrainBox(QWidget):
         self.text.setVisible(state.running)
 
     def _show_progress(self, progress: RunProgress) -> None:
-        unknown = progress.fraction < 0
-        self.bar.setRange(0, 0 if unknown else STEPS)
-        self.bar.setValue(-1 if unknown else round(STEPS * progress.fraction))
-        self.text.setText(progress.text)
+        show_progress(self.bar, self.text, progress)
 
     def _show_curves(self, curves: Curves) -> None:
         self.plot.show_curves(curves)
