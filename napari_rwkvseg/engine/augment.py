@@ -130,8 +130,11 @@ def _deformation(crop: int, rng: np.random.Generator) -> Tensor:
 
 
 def _middle(side: int, half: float, rng: np.random.Generator) -> float:
-    """Draw the middle of a view so that the view stays inside the image if it can."""
-    return side / 2 if 2 * half >= side else float(rng.uniform(half, side - half))
+    """Draw the middle of a view: the view inside the image, or the image anywhere in the view.
+
+    A small image lies in a corner when it is segmented: networks must not learn that it is centred.
+    """
+    return float(rng.uniform(*sorted((half, side - half))))
 
 
 def _sample(image: Tensor, grid: Tensor, mode: str) -> Tensor:

@@ -30,6 +30,9 @@ class ModelCard:
         Whether separate objects are the natural result (nuclei) rather than classes (organs).
     percentiles : tuple of float
         Lower and upper percentile of the intensity normalisation, in percent.
+    object_width : float
+        Width of the objects that it has learnt, in pixels of the image, see `object_width` in
+        `scale`; 0 if not known.
     size, data, data_licence, attribution, command : str
         Network size; training data, their licence, whom to credit; the command that trained it.
     seed, steps : int
@@ -52,6 +55,7 @@ class ModelCard:
     class_names: tuple[str, ...]
     objects: bool = False
     percentiles: tuple[float, float] = (1.0, 99.8)
+    object_width: float = 0.0
     size: str = ""
     data: str = ""
     data_licence: str = ""

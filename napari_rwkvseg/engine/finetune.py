@@ -123,6 +123,8 @@ class _Run:
         self._fresh = EvidenceSource(fresh or replay)
         self._replay = EvidenceSource(replay) if replay else None
         self._tuner, self._options = tuner, tuner.options
+        widest = max(max(piece.truth.shape) for piece in (*fresh, *replay))
+        self._crop = min(tuner.options.crop * tuner.network.config.shrink, widest)
         self._token, self._clock, self._start = token, clock, clock()
         self.planned = self._options.steps or self._plan()
         self._every = max(1, self.planned // CHECKS)
@@ -176,7 +178,8 @@ class _Run:
         if done % self._every and done != self.planned:
             return ()
         dice = self._score()
-        self._stale = 0 if dice > self._best + PLATEAU else self._stale + 1
+        # nothing found yet is no plateau
+        self._stale = 0 if dice > self._best + PLATEAU or not dice else self._stale + 1
         self._best = max(self._best, dice)
         return (("dice", dice),)
 
@@ -216,7 +219,7 @@ class _Run:
         augmentation = PLAIN if plain else options.augmentation
         share = options.replay_share
         rng = self._rng(step)
-        views = draw_views(self._fresh, self._replay, count, options.crop, augmentation, share, rng)
+        views = draw_views(self._fresh, self._replay, count, self._crop, augmentation, share, rng)
         return views.to(self._tuner.device)
 
     def _rng(self, step: int) -> np.random.Generator:

@@ -22,6 +22,7 @@ from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.engine.finetune import Finetuned, finetune
 from napari_rwkvseg.engine.judge import Verdict, judge
 from napari_rwkvseg.engine.progress import CancelToken, Job
+from napari_rwkvseg.engine.scale import evidence_width, fitting_shrink, with_shrink
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.network.model import SegmentationNetwork
 
@@ -63,11 +64,14 @@ class Candidate:
         Whether it is better.
     share : float
         Of that way; 1 is all of it.
+    object_width : float
+        For the card of the new model.
     """
 
     tuned: Finetuned
     verdict: Verdict
     share: float = 1.0
+    object_width: float = 0.0
 
 
 def retrain(
@@ -115,6 +119,10 @@ def retrain(
     old = yield from _count(model.network, lesson.held_out, rows, device, token)
     spent = clock() - start
     network = with_classes(model.network, old_names, names)
+    network, width = _at_fitting_scale(network, model.card.object_width, lesson)
+    if network.config.shrink != model.network.config.shrink:
+        # what the old model sees at its own scale is as wrong as what made people correct it
+        options = replace(options, distillation=0.0)
     tries = COMPARED + len(SHORTER)
     seconds = max(LEAST_SHARE * options.seconds, options.seconds - tries * spent)
     tuned = yield from finetune(
@@ -129,7 +137,19 @@ def retrain(
         clock,
     )
     found = yield from _longest_step(network, tuned, lesson, old, options.seed, device, token)
-    return found
+    return replace(found, object_width=width)
+
+
+def _at_fitting_scale(
+    network: SegmentationNetwork, learnt: float, lesson: Lesson
+) -> tuple[SegmentationNetwork, float]:
+    """Return the network at the scale that fits the corrections, and the width it is made for."""
+    wanted = evidence_width((*lesson.fresh, *lesson.replay))
+    side = min(min(held.evidence.truth.shape) for held in lesson.held_out)
+    shrink = fitting_shrink(network.config, learnt, wanted, side)
+    if shrink == network.config.shrink:
+        return network, learnt
+    return with_shrink(network, shrink), wanted
 
 
 def _longest_step(

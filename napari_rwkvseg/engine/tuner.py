@@ -33,7 +33,7 @@ class FinetuneOptions:
     seed : int
         Of the views.
     batch, crop : int
-        Views per step; side of a view in pixels.
+        Views per step; largest side of a view in pixels, after the network has shrunk it.
     head_share : float
         Part of the steps in which only the decoder learns.
     head_rate, rate, encoder_rate : float
@@ -67,7 +67,14 @@ class FinetuneOptions:
     average: float = 0.95
     augmentation: Augmentation = field(
         default_factory=lambda: Augmentation(
-            scale=1.25, gamma=1.25, contrast=0.2, brightness=0.1, colour=0.1, grey=0.05, invert=0
+            scale=1.5,
+            elastic=0.03,
+            gamma=1.25,
+            contrast=0.2,
+            brightness=0.1,
+            colour=0.1,
+            grey=0.05,
+            invert=0,
         )
     )
 

@@ -204,6 +204,7 @@ CARD_CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "class_names": _is_class_list,
     "objects": lambda value: isinstance(value, bool),
     "percentiles": _is_percentile_pair,
+    "object_width": lambda value: _is_number(value) and value >= 0,
     "seed": _is_count,
     "steps": _is_count,
     "metrics": _is_scores,

@@ -323,6 +323,7 @@ def _card(
     return replace(
         old,
         class_names=names,
+        object_width=round(found.object_width, 1),
         data=_with(old.data, "corrections"),
         data_licence=_with(old.data_licence, "corrections: not stated"),
         command=f"napari-rwkvseg finetune --steps {tuned.planned} --seed {seed}",

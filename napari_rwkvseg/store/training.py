@@ -14,6 +14,7 @@ from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.dataset import Record, Sample, read_index
 from napari_rwkvseg.engine.device import choose_device, limit_threads
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
+from napari_rwkvseg.engine.scale import median_width
 from napari_rwkvseg.engine.train import train
 from napari_rwkvseg.engine.train_options import TrainOptions
 from napari_rwkvseg.engine.validate import Score
@@ -163,7 +164,8 @@ def _train(
         run.log.unlink(missing_ok=True)
     job = train(samples, held_out, config, run.options, device, keeper, token)
     network, score = yield from _logged(job, run.log)
-    return Model(network.cpu(), _filled_card(run, score))
+    width = median_width([[sample.truth] for sample in samples])
+    return Model(network.cpu(), _filled_card(run, score, width))
 
 
 def _logged(job: Job[T], path: Path) -> Job[T]:
@@ -206,9 +208,10 @@ class _Log:
             csv.DictWriter(file, LOG_COLUMNS).writerow({"step": event.done, **dict(event.metrics)})
 
 
-def _filled_card(run: TrainingRun, score: Score) -> ModelCard:
+def _filled_card(run: TrainingRun, score: Score, width: float) -> ModelCard:
     return replace(
         run.card,
+        object_width=round(width, 1),
         size=run.options.size,
         data=run.card.data or names(run.data),
         command=run.command(),

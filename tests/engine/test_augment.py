@@ -148,3 +148,14 @@ def test_a_deformation_bends_edges_smoothly_and_within_its_reach() -> None:
     assert widths.unique().numel() > 3
     assert (widths - 32).abs().max() <= 0.1 * 64 * 1.3 + 1  # cubic pieces overshoot a little
     assert widths.diff().abs().max() <= 2
+
+
+def test_a_small_image_lies_anywhere_in_the_view() -> None:
+    """Where it is segmented it lies in a corner; always in the middle would be another picture."""
+    places = []
+    for seed in range(20):
+        sample = Sample("dot", np.zeros((9, 9, 1), np.float32), np.zeros((9, 9), np.uint8))
+        sample.truth[4, 4] = 1
+        _, label = draw_view(sample, 11, replace(PLAIN, mirror=0), np.random.default_rng(seed))
+        places.append(int(label.flatten().argmax()))
+    assert len(set(places)) > 4

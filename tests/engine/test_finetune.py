@@ -13,6 +13,7 @@ import torch
 from napari_rwkvseg.engine.evidence import REVIEWED, UNSEEN, Evidence
 from napari_rwkvseg.engine.finetune import FEWEST, Finetuned, finetune, schedule
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Progress, finish
+from napari_rwkvseg.engine.scale import with_shrink
 from napari_rwkvseg.engine.train import TrainingDivergedError
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.network.model import SegmentationNetwork
@@ -226,3 +227,27 @@ def test_the_schedule_warms_up_and_ends_at_nothing() -> None:
 def test_options_below_1_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be above 0"):
         FinetuneOptions(**{name: 0})  # type: ignore[arg-type]
+
+
+def test_finding_nothing_yet_is_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_rwkvseg.engine.finetune._Run._score", lambda _: 0.0)
+    assert tuned(replace(QUICK, steps=20)).steps == 20
+    monkeypatch.setattr("napari_rwkvseg.engine.finetune._Run._score", lambda _: 0.5)
+    assert tuned(replace(QUICK, steps=20)).steps < 20
+
+
+@pytest.mark.parametrize(("shrink", "side"), [(1, 32), (2, 64), (4, 80)])
+def test_views_are_as_large_as_the_network_reads_but_not_larger_than_the_pieces(
+    shrink: int, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides = set()
+    plain = SegmentationNetwork.forward
+
+    def watched(self: SegmentationNetwork, image: torch.Tensor) -> torch.Tensor:
+        sides.add(image.shape[-1])
+        return plain(self, image)
+
+    monkeypatch.setattr(SegmentationNetwork, "forward", watched)
+    start = with_shrink(network(), shrink)
+    tuned(replace(QUICK, crop=32), fresh=[corrected(0, size=80)], start=start)
+    assert sides == {side}

@@ -16,6 +16,9 @@ from napari_rwkvseg.engine.finetune import Finetuned
 from napari_rwkvseg.engine.holdout import Deal, block_areas, deal_blocks, training_pieces
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Job, Progress, finish
 from napari_rwkvseg.engine.retrain import Candidate, Lesson, retrain
+from napari_rwkvseg.engine.scale import evidence_width
+from napari_rwkvseg.engine.tuner import FinetuneOptions
+from napari_rwkvseg.network.model import SegmentationNetwork
 from tests.corrected import CPU, LEARNING, QUICK, SLOPE, corrected, model, network
 
 Poison = Callable[[np.ndarray], np.ndarray]
@@ -111,7 +114,7 @@ def test_a_new_class_is_learnt_and_the_old_one_kept() -> None:
     truth = np.where(plane.truth > 0, 1, dim.truth * 2).astype(np.uint8)
     both = replace(plane, image=image, truth=truth)
     start = replace(model(), network=network(border=0.7, slope=6))
-    options = replace(LEARNING, steps=100, head_rate=5e-2, rate=5e-2)
+    options = replace(LEARNING, steps=150, head_rate=5e-2, rate=5e-2)
     found = finish(retrain(start, lesson([both], names=("disc", "dim")), options, CPU))
     old, new = found.verdict.fresh.classes
     assert (new.name, new.old.dice) == ("dim", 0)
@@ -176,3 +179,25 @@ def _note(given: list[float]) -> Callable[..., object]:
         raise NotedError
 
     return stop
+
+
+@pytest.mark.parametrize(
+    ("learnt", "shrink", "distillation"), [(11.0, 1, 1.0), (2.0, 2, 0.0), (0.0, 1, 1.0)]
+)
+def test_the_scale_follows_the_objects(
+    learnt: float, shrink: int, distillation: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+
+    def learn(start: SegmentationNetwork, *arguments: object) -> Job[Finetuned]:
+        options = next(part for part in arguments if isinstance(part, FinetuneOptions))
+        seen.extend([start.config.shrink, options.distillation])
+        yield Progress(1, 1)
+        return Finetuned(start, 1, 1)
+
+    monkeypatch.setattr("napari_rwkvseg.engine.retrain.finetune", learn)
+    found = retrained(model(object_width=learnt), lesson([corrected(0, size=160)]))
+    assert seen == [shrink, distillation]
+    assert found.tuned.network.config.shrink == shrink
+    width = evidence_width(lesson([corrected(0, size=160)]).fresh)
+    assert found.object_width == (learnt if shrink == 1 else width)

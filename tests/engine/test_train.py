@@ -88,7 +88,7 @@ def assert_same(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> Non
 
 def test_it_learns_to_find_bright_blobs() -> None:
     options = replace(
-        OPTIONS, steps=40, validate_every=40, batch=4, learning_rate=1e-2, average=0.8
+        OPTIONS, steps=60, validate_every=60, batch=4, learning_rate=1e-2, average=0.8
     )
     network, score, events = run(options)
     losses = [dict(event.metrics)["loss"] for event in events]

@@ -1,0 +1,137 @@
+"""The scale at which a network reads: found from the objects, the weights kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_rwkvseg.engine.evidence import REVIEWED, UNSEEN, Evidence
+from napari_rwkvseg.engine.scale import (
+    LEAST_SIDE,
+    MOST_SHRUNK,
+    evidence_width,
+    fitting_shrink,
+    median_width,
+    object_width,
+    with_shrink,
+)
+from tests.corrected import CONFIG, network
+
+
+def disc(width: float, side: int = 128) -> np.ndarray:
+    rows, columns = np.mgrid[:side, :side] - side / 2
+    return (rows**2 + columns**2 < (width / 2) ** 2).astype(np.uint8)
+
+
+def stripe(width: int, side: int = 128) -> np.ndarray:
+    truth = np.zeros((side, side), np.uint8)
+    truth[:, 40 : 40 + width] = 1
+    return truth
+
+
+@pytest.mark.parametrize("width", [12, 30, 90])
+def test_the_width_of_a_disc_is_its_diameter(width: int) -> None:
+    assert object_width([disc(width)]) == pytest.approx(width, rel=0.2)
+
+
+def test_a_line_is_thin_however_long() -> None:
+    assert object_width([stripe(8)]) == pytest.approx(1.5 * 8, rel=0.3)
+
+
+def test_specks_and_classes_count_little() -> None:
+    truth = disc(60)
+    truth[::16, ::16] = 2
+    assert object_width([truth]) == pytest.approx(object_width([disc(60)]), rel=0.1)
+
+
+@pytest.mark.parametrize("truth", [np.zeros((9, 9), int), np.ones((9, 9), int)])
+def test_without_a_border_there_is_no_width(truth: np.ndarray) -> None:
+    assert object_width([truth]) == 0
+    assert median_width([[truth]]) == 0
+
+
+def test_images_count_alike_and_those_without_objects_not_at_all() -> None:
+    images = [[disc(20)], [disc(20), disc(20)], [disc(90)], [np.zeros((8, 8), int)]]
+    assert median_width(images) == pytest.approx(object_width([disc(20)]))
+
+
+def piece(truth: np.ndarray, levels: np.ndarray, name: str = "a") -> Evidence:
+    return Evidence(name, 0, np.zeros((*truth.shape, 1)), truth, levels)
+
+
+def test_what_nobody_saw_is_no_object() -> None:
+    truth = np.maximum(disc(20), np.roll(stripe(40), 40, axis=1))
+    levels = np.where(np.indices(truth.shape)[1] < 76, REVIEWED, UNSEEN).astype(np.uint8)
+    assert evidence_width([piece(truth, levels)]) == pytest.approx(object_width([disc(20)]))
+
+
+def test_pieces_of_an_image_are_one_image() -> None:
+    seen = np.full((128, 128), REVIEWED, np.uint8)
+    pieces = [piece(disc(20), seen, name) for name in "aaabc"] + [piece(disc(80), seen, "d")]
+    assert evidence_width(pieces) == pytest.approx(object_width([disc(20)]))
+    assert evidence_width(pieces * 100) == pytest.approx(object_width([disc(20)]))
+
+
+@pytest.mark.parametrize(
+    ("shrink", "learnt", "wanted", "side", "expected"),
+    [
+        (1, 20, 22, 512, 1),
+        (1, 20, 60, 512, 4),
+        (1, 20, 40, 512, 2),
+        (1, 20, 1000, 4096, MOST_SHRUNK),
+        (1, 20, 100, 3 * LEAST_SIDE, 2),  # four would be too much for images of this size
+        (4, 60, 55, 512, 4),
+        (4, 60, 15, 512, 1),
+        (2, 120, 30, 512, 1),
+        (1, 20, 5, 512, 1),
+        (4, 60, 70, LEAST_SIDE, 4),
+        (1, 0, 100, 512, 1),
+        (1, 20, 0, 512, 1),
+    ],
+)
+def test_objects_are_to_look_as_wide_as_those_learnt(
+    shrink: int, learnt: float, wanted: float, side: int, expected: int
+) -> None:
+    config = replace(CONFIG, shrink=shrink)
+    assert fitting_shrink(config, learnt, wanted, side) == expected
+
+
+def test_a_network_that_enlarges_stays_as_it_is() -> None:
+    assert fitting_shrink(replace(CONFIG, enlarge=2), 10, 100, 512) == 1
+
+
+@given(
+    learnt=st.floats(1, 500),
+    wanted=st.floats(1, 500),
+    shrink=st.sampled_from([1, 2, 4, 8]),
+    side=st.integers(16, 4096),
+)
+def test_the_scale_is_a_power_of_two_and_stays_once_it_fits(
+    learnt: float, wanted: float, shrink: int, side: int
+) -> None:
+    config = replace(CONFIG, shrink=shrink)
+    found = fitting_shrink(config, learnt, wanted, side)
+    assert found in (1, 2, 4, 8)
+    assert found == shrink or found <= max(shrink, side // LEAST_SIDE)
+    assert fitting_shrink(replace(config, shrink=found), wanted, wanted, side) == found
+
+
+def test_the_weights_are_kept_and_what_is_read_is_smaller() -> None:
+    start = network()
+    half = with_shrink(start, 2)
+    assert half.config.shrink == 2
+    assert start.config.shrink == 1
+    state = half.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in start.state_dict().items())
+    image = torch.rand(1, 1, 64, 64)  # whole cells at both scales: nothing is padded
+    coarse = torch.nn.functional.avg_pool2d(image, 2)
+    with torch.inference_mode():
+        expected = torch.nn.functional.interpolate(
+            start(coarse), scale_factor=2.0, mode="bilinear", align_corners=False
+        )
+        assert torch.allclose(half(image), expected, atol=1e-5)
