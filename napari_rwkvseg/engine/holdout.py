@@ -1,11 +1,11 @@
 """Which corrections are held out to judge by: dealt once by hash, then never dealt again.
 
 The first images of a project give a quarter of their blocks, of those with foreground and of those
-without, counted through all images; later ones stay whole, every fifth of them held out. A block
-is a rectangle of rows and columns through all planes of an image, so that neighbouring slices never
-lie on both sides. Training gets copies of the rectangles between the blocks: held-out pixels are
-not masked there, they are absent. So are blocks that were not dealt yet: one that training had
-looked at, if only as surroundings, could not be held out later.
+without, counted through all images, and half of the very first ones with foreground, so that there
+is soon something to judge by; later images stay whole, every fifth of them held out. A block is a rectangle of rows and columns through all planes of an image, so that
+neighbouring slices never lie on both sides. Training gets copies of the rectangles between the
+blocks: held-out pixels are not masked there, they are absent. So are blocks that were not dealt
+yet: one that training had looked at, if only as surroundings, could not be held out later.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ GRID = 4  # blocks along each side of an image
 SMALLEST_BLOCK = 16  # pixels; small images have fewer blocks
 BLOCK_IMAGES = 8  # the first images of a project are dealt by blocks
 EVERY_BLOCK, EVERY_IMAGE = 4, 5  # one of so many is held out
+FIRST_BLOCKS = 6  # with foreground: every second one is, for fewer than three judge nothing
 EVERY_WITNESS = 3  # one of so many images that were learnt before only judges
 
 Block = tuple[int, int]
@@ -137,8 +138,9 @@ def deal_blocks(
     Returns
     -------
     Deal
-        The second of each `EVERY_BLOCK` blocks with foreground that come in a project, and of those
-        without, is held out; blocks that come together come in the order of their hash.
+        Every second one of the first `FIRST_BLOCKS` blocks with foreground that come in a project,
+        then the second of each `EVERY_BLOCK`, is held out, and the second of each `EVERY_BLOCK` of
+        those without; blocks that come together come in the order of their hash.
     """
     areas = block_areas(deal.shape)
     seen = np.logical_or.reduce([plane.seen for plane in planes])
@@ -149,15 +151,16 @@ def deal_blocks(
     empty = [block for block in new if block not in showing]
     before = sum(one.inside for one in (deal, *others))
     before_empty = sum(len(one.blocks) for one in (deal, *others)) - before
-    dealt = {block: _is_held_out(before + n) for n, block in enumerate(showing)}
+    dealt = {block: _is_held_out(before + n, FIRST_BLOCKS) for n, block in enumerate(showing)}
     dealt |= {block: _is_held_out(before_empty + n) for n, block in enumerate(empty)}
     blocks = {**deal.blocks, **dealt}
     return replace(deal, blocks=blocks, inside=deal.inside + len(showing))
 
 
-def _is_held_out(number: int) -> bool:
+def _is_held_out(number: int, first: int = 0) -> bool:
     """Whether the block that comes as this number of its kind, from 0, is held out."""
-    return number % EVERY_BLOCK == 1  # the first one is for training
+    # the first one is for training
+    return number % (2 if number < first else EVERY_BLOCK) == 1
 
 
 def training_pieces(evidence: Evidence, deal: Deal) -> list[Evidence]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from napari_rwkvseg.engine.evidence import REVIEWED, UNSEEN, Evidence
 from napari_rwkvseg.engine.holdout import (
     BLOCK_IMAGES,
+    FIRST_BLOCKS,
     GRID,
     Deal,
     block_areas,
@@ -52,10 +53,10 @@ def test_small_images_have_fewer_blocks() -> None:
     assert len(block_areas((40, 15))) == 2
 
 
-def test_a_quarter_of_the_blocks_is_held_out() -> None:
+def test_a_quarter_of_the_blocks_is_held_out_and_one_more_of_the_first() -> None:
     deal = dealt(corrected())
-    assert Counter(deal.blocks.values()) == {False: 12, True: 4}
-    assert deal.mask().mean() == 0.25
+    assert Counter(deal.blocks.values()) == {False: 11, True: 5}
+    assert deal.mask().mean() == 5 / 16
     assert deal.inside > 8
 
 
@@ -66,7 +67,8 @@ def test_blocks_with_and_without_foreground_are_held_out_alike() -> None:
     for number in range(5):
         named = replace(plane, truth=truth, image_id=str(number))
         held = [block for block, out in dealt(named).blocks.items() if out]
-        assert sum(row < 2 and column < 2 for row, column in held) == 1
+        assert sum(row < 2 and column < 2 for row, column in held) == 2
+        assert len(held) == 5
 
 
 def test_foreground_is_held_out_even_if_it_fills_a_single_block_of_each_image() -> None:
@@ -79,8 +81,8 @@ def test_foreground_is_held_out_even_if_it_fills_a_single_block_of_each_image() 
         deals.append(deal)
         held.append(deal.blocks[1, 0])
         assert deal.inside == 1
-    assert held == [False, True, False, False] * 2
-    assert sum(sum(deal.blocks.values()) for deal in deals) == 2 + 30
+    assert held == [False, True] * 3 + [False, False]
+    assert sum(sum(deal.blocks.values()) for deal in deals) == 3 + 30
 
 
 def test_the_deal_follows_from_the_image_and_nothing_else() -> None:
@@ -106,7 +108,9 @@ def test_what_was_dealt_stays_however_the_evidence_grows(order: list[int]) -> No
         assert {block: grown.blocks[block] for block in deal.blocks} == deal.blocks
         deal = grown
     assert len(deal.blocks) == len(set(order))
-    assert sum(deal.blocks.values()) == (len(set(order)) + 2) // 4
+    count = len(set(order))
+    first = min(count, FIRST_BLOCKS) // 2
+    assert sum(deal.blocks.values()) == first + max(0, count - FIRST_BLOCKS) // 4
 
 
 @given(st.sets(st.integers(0, 15)))

@@ -77,6 +77,6 @@ def test_accepted_parts_of_an_image_are_enough_to_retrain(tmp_path: Path) -> Non
     options = RetrainOptions(tuning=LEARNING, corrections=tmp_path, device="cpu", threads=1)
     found = finish(retrain_accepted(start, [image_id], options))
     assert found.verdict.answer == "better"
-    assert found.verdict.fresh.n == 4
+    assert found.verdict.fresh.n == 5
     assert project.learnt() == (image_id,)
     assert replace(found.model.card, metrics={}).parent == start.sha256

@@ -70,7 +70,7 @@ def test_a_better_model_carries_its_lineage(tmp_path: Path) -> None:
     assert card.command == "napari-rwkvseg finetune --steps 24 --seed 0"
     assert card.metrics["held_out_dice"] == found.verdict.fresh.new_dice
     assert card.metrics["held_out_dice_before"] == found.verdict.fresh.old_dice
-    assert card.metrics["blocks"] == 4
+    assert card.metrics["blocks"] == 5
     assert card.metrics["changed_pixels"] + card.metrics["reviewed_pixels"] == 64 * 64
     assert card.metrics["changed_pixels"] > 100
     assert card.metrics["share_of_the_way"] == 1
@@ -83,7 +83,7 @@ def test_a_second_generation_knows_both(tmp_path: Path) -> None:
     assert second.model.card.parent == "b" * 64
     assert second.model.card.data == "corrections"
     assert second.verdict.replay is not None
-    assert second.verdict.replay.n == second.verdict.fresh.n == 4
+    assert (second.verdict.replay.n, second.verdict.fresh.n) == (5, 4)
     assert second.model.card.metrics["replay_dice_before"] > 0.9
 
 
@@ -237,8 +237,8 @@ def test_a_stack_is_one_image_of_many_planes(tmp_path: Path) -> None:
     found = retrained(tmp_path, [(image, masks)], tuning=QUICK)
     project = Corrections(tmp_path / "corrections")
     (entry,) = read_ledger(project.root).entries.values()
-    assert sum(entry.deal.blocks.values()) == 4
-    assert found.verdict.fresh.n == 8
+    assert sum(entry.deal.blocks.values()) == 5
+    assert found.verdict.fresh.n == 10
 
 
 def test_nothing_kept_names_an_image(tmp_path: Path) -> None:

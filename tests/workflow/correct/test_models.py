@@ -217,7 +217,7 @@ def test_several_images_teach_together_open_or_closed(it: CorrectBench) -> None:
     assert it.state.images == 1
     report = it.state.report
     assert report is not None
-    assert report.verdict.fresh.n == 8
+    assert report.verdict.fresh.n == 9
 
 
 def test_what_is_taken_back_is_no_longer_learnt_from(it: CorrectBench) -> None:
