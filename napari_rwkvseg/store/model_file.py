@@ -72,7 +72,7 @@ def write_model(
     model : Model
         Network and card. The network may be on any device; it is not changed.
     half : bool
-        Store the weights as 16-bit floats: half the size, the logits differ a little.
+        Store weights that fit as 16-bit floats: half the size, the logits differ a little.
     build : callable
         Makes a network from its configuration.
 
@@ -192,7 +192,8 @@ def encode_for_library(source: str | Path | Model) -> tuple[str, EncodedModel]:
 
 def _stored(value: Tensor, half: bool) -> Tensor:
     """Return an own, contiguous copy on the CPU: tied weights would share memory."""
-    dtype = torch.float16 if half else torch.float32
+    # a variance may be beyond what 16 bits hold: then it keeps 32
+    dtype = torch.float16 if half and not bool(value.half().isinf().any()) else torch.float32
     copy = value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype, copy=True)
     return copy.contiguous()
 

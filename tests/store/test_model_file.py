@@ -155,12 +155,22 @@ class TestHalf:
         assert logits.dtype == torch.float32
         assert logits[1, 0, 0].item() == pytest.approx(2000 + (2 * 17 + 3 * 34) / 96, abs=1e-3)
 
-    def test_weights_beyond_its_range_are_not_written(self):
+    def test_what_is_beyond_its_range_keeps_32_bits(self):
         model = one_layer_model()
-        model.network.mix.bias.data[1] = 70000
-        encode_model(model, build=OneLayer)
+        model.network.mix.bias.data[1] = 70000.5
+        raw = encode_model(model, half=True, build=OneLayer).data
+        stored = safetensors_torch.load(raw)
+        assert stored["mix.bias"].dtype == torch.float32
+        assert stored["mix.weight"].dtype == torch.float16
+        found = decode_model(raw, build=OneLayer).network.state_dict()
+        assert found["mix.bias"][1] == 70000.5
+
+    @pytest.mark.parametrize("half", [False, True])
+    def test_what_is_not_finite_is_not_written(self, half):
+        model = one_layer_model()
+        model.network.mix.bias.data[1] = float("inf")
         with pytest.raises(Refusal, match=r"not finite in 'mix.bias'"):
-            encode_model(model, half=True, build=OneLayer)
+            encode_model(model, half=half, build=OneLayer)
 
 
 class TestDamage:
