@@ -2,10 +2,11 @@
 
 The first images of a project give a quarter of their blocks, of those with foreground and of those
 without, counted through all images, and half of the very first ones with foreground, so that there
-is soon something to judge by; later images stay whole, every fifth of them held out. A block is a rectangle of rows and columns through all planes of an image, so that
-neighbouring slices never lie on both sides. Training gets copies of the rectangles between the
-blocks: held-out pixels are not masked there, they are absent. So are blocks that were not dealt
-yet: one that training had looked at, if only as surroundings, could not be held out later.
+is soon something to judge by; later images stay whole, every fifth of them held out. A block is a
+rectangle of rows and columns through all planes of an image, so that neighbouring slices never lie
+on both sides. Training gets copies of the rectangles between the blocks: held-out pixels are not
+masked there, they are absent. So are blocks that were not dealt yet: one that training had looked
+at, if only as surroundings, could not be held out later.
 """
 
 from __future__ import annotations
