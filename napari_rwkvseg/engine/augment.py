@@ -134,7 +134,8 @@ def _middle(side: int, half: float, rng: np.random.Generator) -> float:
 
     A small image lies in a corner when it is segmented: networks must not learn that it is centred.
     """
-    return float(rng.uniform(*sorted((half, side - half))))
+    low, high = sorted((half, side - half))
+    return float(rng.uniform(low, high))
 
 
 def _sample(image: Tensor, grid: Tensor, mode: str) -> Tensor:
