@@ -28,6 +28,8 @@ from napari_rwkvseg.workflow.selection import Selection
 from napari_rwkvseg.workflow.shelf import ModelSource, Shelf
 from napari_rwkvseg.workflow.state import State
 
+FIRST_MODEL = "nuclei"  # chosen where nobody has chosen yet, if it is there
+
 
 @dataclass(frozen=True, eq=False)
 class Ticket:
@@ -109,7 +111,7 @@ class Workflow:
         self._model = None  # another version may be active by now
         names = self.library.names()
         state.models = tuple(self.library.card(name) for name in names)
-        wanted = choose or (state.card.name if state.card else "")
+        wanted = choose or (state.card.name if state.card else FIRST_MODEL)
         matching = [card for card in state.models if card.name == wanted]
         self.choose_model(next(iter([*matching, *state.models]), None))
 

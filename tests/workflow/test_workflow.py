@@ -202,6 +202,20 @@ def test_maps_are_added_below_the_mask_and_refreshed(bench: Bench) -> None:
     assert bench.state.image is bench.viewer.layers[0]
 
 
+@pytest.mark.parametrize(
+    ("names", "chosen"), [(("brain", "nuclei"), "nuclei"), (("brain", "eye"), "brain")]
+)
+def test_nuclei_are_chosen_first_where_they_are_there(names: tuple[str, ...], chosen: str) -> None:
+    model = fake_model()
+    named = [replace(model, card=replace(model.card, name=name)) for name in names]
+    bench = Bench(*named)
+    assert bench.state.card is not None
+    assert bench.state.card.name == chosen
+    bench.workflow.reload_models("brain")
+    bench.workflow.reload_models()
+    assert bench.state.card.name == "brain"
+
+
 def test_a_model_of_objects_proposes_separate_objects() -> None:
     bench = Bench(fake_model(objects=True), eager=True)
     assert bench.state.options.separate
