@@ -103,4 +103,4 @@ def test_no_held_out_pixel_is_ever_drawn_while_the_evidence_grows() -> None:
             views = draw_views(EvidenceSource(pieces), None, 2, 32, calm, 0.0, rng)
             assert float(views.images.max()) < 1.5
             assert int(views.truths.max()) < secret
-    assert sum(deal.mask().sum() for deal in deals.values()) == 3 * 64 * 16
+    assert sum(deal.mask().sum() for deal in deals.values()) == 15 * 16 * 16  # five blocks of each
