@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from napari_rwkvseg.network.model import SegmentationNetwork, build_network
+from napari_rwkvseg.network.model import SegmentationNetwork, rebuilt
 
 RARE = 2.0  # by how much a new class starts below the background, in logits
 
@@ -38,7 +38,7 @@ def with_classes(
         In evaluation mode, on the processor. Background and classes named as before give the same
         logits; a new class those of the background, lowered by `RARE`.
     """
-    fresh = _copy_of(network, 1 + len(names))
+    fresh = rebuilt(network, replace(network.config, n_classes=1 + len(names)))
     old, new = network.decoder.classify, fresh.decoder.classify
     rows = {0: 0, **dict(shared_classes(names, old_names))}
     with torch.no_grad():
@@ -46,13 +46,3 @@ def with_classes(
             new.weight[row] = old.weight[rows.get(row, 0)]
             new.bias[row] = old.bias[rows.get(row, 0)] - (0 if row in rows else RARE)
     return fresh
-
-
-def _copy_of(network: SegmentationNetwork, n_classes: int) -> SegmentationNetwork:
-    """Return a new network with the weights of another one, but for the last layer."""
-    with torch.random.fork_rng(devices=[]):
-        fresh = build_network(replace(network.config, n_classes=n_classes))
-    state = {name: value.cpu() for name, value in network.state_dict().items()}
-    kept = {name: value for name, value in state.items() if not name.startswith("decoder.classify")}
-    fresh.load_state_dict(kept, strict=False)
-    return fresh.eval()

@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.network.config import NetworkConfig
-from napari_rwkvseg.network.model import SegmentationNetwork, build_network
+from napari_rwkvseg.network.model import SegmentationNetwork, rebuilt
 
 # In a disc the mean distance to the border is a sixth of its width; in a line a quarter.
 WIDTH_PER_DISTANCE = 6.0
@@ -91,7 +90,4 @@ def fitting_shrink(config: NetworkConfig, learnt: float, wanted: float, side: in
 
 def with_shrink(network: SegmentationNetwork, shrink: int) -> SegmentationNetwork:
     """Return a copy of a network that reads its images at another scale, with the same weights."""
-    with torch.random.fork_rng(devices=[]):
-        fresh = build_network(replace(network.config, shrink=shrink))
-    fresh.load_state_dict(network.state_dict())
-    return fresh.eval()
+    return rebuilt(network, replace(network.config, shrink=shrink))

@@ -74,3 +74,21 @@ def pad_to_stride(image: Tensor, stride: int) -> Tensor:
 def build_network(config: NetworkConfig) -> SegmentationNetwork:
     """Return a fresh network of this shape; the only place where numbers become modules."""
     return SegmentationNetwork(config, Stem(config), Encoder(config), Decoder(config))
+
+
+def rebuilt(network: SegmentationNetwork, config: NetworkConfig) -> SegmentationNetwork:
+    """Return a copy of a network in another shape, in evaluation mode, on the processor.
+
+    Parameters
+    ----------
+    network : SegmentationNetwork
+        Not changed.
+    config : NetworkConfig
+        Of the copy. Weights of the same shape are kept, others are fresh.
+    """
+    with torch.random.fork_rng(devices=[]):
+        fresh = build_network(config)
+    old = network.state_dict()
+    kept = {k: old[k] for k, new in fresh.state_dict().items() if old[k].shape == new.shape}
+    fresh.load_state_dict(kept, strict=False)
+    return fresh.eval()

@@ -23,7 +23,7 @@ from tests.fakes import fake_model
 from tests.widgets.docking import Desk
 
 LONGEST = 0.1  # seconds
-TRIES = 6  # on a shared machine a slow minute may last for several
+TRIES = 3
 
 
 @pytest.fixture
