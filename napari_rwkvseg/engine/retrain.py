@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 from napari_rwkvseg.engine.blend import blend
@@ -116,15 +117,17 @@ def retrain(
     shared = shared_classes(names, old_names)
     rows = [dict(shared).get(number) for number in range(1, 1 + len(names))]
     start = clock()
-    old = yield from _count(model.network, lesson.held_out, rows, device, token)
-    spent = clock() - start
     network = with_classes(model.network, old_names, names)
-    network, width = _at_fitting_scale(network, model.card.object_width, lesson)
+    network, width = _at_fitting_scale(network, model.card.object_width, lesson, token)
+    measured = clock() - start
+    old = yield from _count(model.network, lesson.held_out, rows, device, token)
+    spent = clock() - start - measured
     if network.config.shrink != model.network.config.shrink:
         # what the old model sees at its own scale is as wrong as what made people correct it
         options = replace(options, distillation=0.0)
     tries = COMPARED + len(SHORTER)
-    seconds = max(LEAST_SHARE * options.seconds, options.seconds - tries * spent)
+    left = options.seconds - measured - tries * spent
+    seconds = max(LEAST_SHARE * options.seconds, left)
     tuned = yield from finetune(
         network,
         model.network,
@@ -141,11 +144,13 @@ def retrain(
 
 
 def _at_fitting_scale(
-    network: SegmentationNetwork, learnt: float, lesson: Lesson
+    network: SegmentationNetwork, learnt: float, lesson: Lesson, token: CancelToken | None
 ) -> tuple[SegmentationNetwork, float]:
     """Return the network at the scale that fits the corrections, and the width it is made for."""
-    wanted = evidence_width((*lesson.fresh, *lesson.replay))
-    side = min(min(held.evidence.truth.shape) for held in lesson.held_out)
+    if not learnt or network.config.enlarge > 1:  # its scale stays, whatever the objects
+        return network, learnt
+    wanted = evidence_width((*lesson.fresh, *lesson.replay), token)
+    side = int(np.median([min(held.evidence.truth.shape) for held in lesson.held_out]))
     shrink = fitting_shrink(network.config, learnt, wanted, side)
     if shrink == network.config.shrink:
         return network, learnt

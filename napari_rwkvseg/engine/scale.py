@@ -16,14 +16,17 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_rwkvseg.engine.evidence import Evidence
+from napari_rwkvseg.engine.progress import CancelToken
 from napari_rwkvseg.network.config import NetworkConfig
 from napari_rwkvseg.network.model import SegmentationNetwork, rebuilt
 
 # In a disc the mean distance to the border is a sixth of its width; in a line a quarter.
 WIDTH_PER_DISTANCE = 6.0
 MOST_SHRUNK = 8
+COARSER = 0.25  # powers of two: half the size costs a quarter, and a view shows more around
 LEAST_SIDE = 80  # pixels that an image keeps when it is shrunk
 MOST_MEASURED = 64  # pieces: more change nothing
+MEASURED_SIDE = 512  # pixels of a piece that are measured, each way: seconds count
 
 
 def object_width(truths: Sequence[NDArray[np.integer]]) -> float:
@@ -53,12 +56,35 @@ def median_width(images: Sequence[Sequence[NDArray[np.integer]]]) -> float:
     return float(np.median(widths)) if widths else 0.0
 
 
-def evidence_width(pieces: Sequence[Evidence]) -> float:
-    """Return the median width of the objects in corrected images; what nobody saw is background."""
+def evidence_width(pieces: Sequence[Evidence], token: CancelToken | None = None) -> float:
+    """Return the median width of the objects in corrected images; what nobody saw is background.
+
+    Parameters
+    ----------
+    pieces : sequence of Evidence
+        Of all images. Of many some are measured, of large ones the part around an object.
+    token : CancelToken, optional
+        Polled at every piece.
+    """
     images: dict[str, list[NDArray[np.uint8]]] = {}
     for piece in pieces[:: 1 + len(pieces) // MOST_MEASURED]:
-        images.setdefault(piece.image_id, []).append(np.where(piece.seen, piece.truth, 0))
+        if token is not None:
+            token.raise_if_cancelled()
+        images.setdefault(piece.image_id, []).append(_around_object(piece))
     return median_width(list(images.values()))
+
+
+def _around_object(piece: Evidence) -> NDArray[np.uint8]:
+    """Return the truth where it was seen, of a large piece a square around its middle object."""
+    truth = np.where(piece.seen, piece.truth, 0)
+    if max(truth.shape) <= MEASURED_SIDE:
+        return truth
+    inside = np.flatnonzero(truth)
+    if not len(inside):
+        return truth
+    places = divmod(int(inside[len(inside) // 2]), truth.shape[1])
+    starts = [max(0, place - MEASURED_SIDE // 2) for place in places]
+    return truth[tuple(slice(start, start + MEASURED_SIDE) for start in starts)]
 
 
 def fitting_shrink(config: NetworkConfig, learnt: float, wanted: float, side: int) -> int:
@@ -77,12 +103,16 @@ def fitting_shrink(config: NetworkConfig, learnt: float, wanted: float, side: in
     Returns
     -------
     int
-        The power of two next to the right one. A network that enlarges its images stays as it is.
+        A power of two: the present one where it is the nearest to the right one, else, of two that
+        are about as near, the coarser. A network that enlarges its images stays as it is.
     """
     if not learnt or not wanted or config.enlarge > 1:
         return config.shrink
     most = max(config.shrink, min(MOST_SHRUNK, side // LEAST_SIDE))
-    right = config.shrink * 2.0 ** round(math.log2(wanted / learnt))
+    octaves = math.log2(wanted / learnt)
+    if not round(octaves):
+        return config.shrink
+    right = config.shrink * 2.0 ** round(octaves + COARSER)
     while right > most:
         right /= 2
     return max(1, int(right))

@@ -152,20 +152,20 @@ def test_learning_gets_what_the_comparison_leaves_but_at_least_half() -> None:
     given: list[float] = []
 
     def seconds(spent: float) -> float:
-        clock = iter([0.0, spent])
+        clock = iter([0.0, 3.0, 3.0 + spent])  # to measure the objects it takes three
 
-        def first_two() -> float:
+        def first_three() -> float:
             return next(clock)
 
         what = lesson([corrected(0)])
-        job = retrain(model(), what, QUICK, CPU, None, first_two)
+        job = retrain(model(), what, QUICK, CPU, None, first_three)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("napari_rwkvseg.engine.retrain.finetune", _note(given))
             with pytest.raises(NotedError):
                 finish(job)
         return given[-1]
 
-    assert seconds(spent=4.0) == QUICK.seconds - 22
+    assert seconds(spent=3.0) == QUICK.seconds - 19.5
     assert seconds(spent=40.0) == QUICK.seconds / 2
 
 

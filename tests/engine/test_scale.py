@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_rwkvseg.engine.evidence import REVIEWED, UNSEEN, Evidence
+from napari_rwkvseg.engine.progress import Cancelled, CancelToken
 from napari_rwkvseg.engine.scale import (
     LEAST_SIDE,
+    MEASURED_SIDE,
     MOST_SHRUNK,
     evidence_width,
     fitting_shrink,
@@ -77,12 +79,32 @@ def test_pieces_of_an_image_are_one_image() -> None:
     assert evidence_width(pieces * 100) == pytest.approx(object_width([disc(20)]))
 
 
+def test_of_a_large_piece_the_part_around_its_middle_object_is_measured() -> None:
+    truth = np.zeros((40, 4 * MEASURED_SIDE), np.uint8)
+    truth[:, -40:] = disc(20, 40)
+    truth[18:21, :30] = 1  # so far away that it is not seen
+    seen = np.full(truth.shape, REVIEWED, np.uint8)
+    assert evidence_width([piece(truth, seen)]) == pytest.approx(object_width([disc(20, 40)]))
+    nothing = piece(np.zeros_like(truth), seen)
+    assert evidence_width([nothing]) == 0
+
+
+def test_measuring_can_be_cancelled() -> None:
+    token = CancelToken()
+    token.cancel()
+    with pytest.raises(Cancelled):
+        evidence_width([piece(disc(20), np.full((128, 128), REVIEWED, np.uint8))], token)
+
+
 @pytest.mark.parametrize(
     ("shrink", "learnt", "wanted", "side", "expected"),
     [
         (1, 20, 22, 512, 1),
         (1, 20, 60, 512, 4),
         (1, 20, 40, 512, 2),
+        (1, 20, 27, 512, 1),  # near enough: nothing that was learnt is given up
+        (1, 20, 50, 512, 4),  # between two and four: the coarser costs less and shows more
+        (4, 60, 38, 512, 4),
         (1, 20, 1000, 4096, MOST_SHRUNK),
         (1, 20, 100, 3 * LEAST_SIDE, 2),  # four would be too much for images of this size
         (4, 60, 55, 512, 4),
