@@ -1,4 +1,7 @@
-"""Held-out corrections, and what a network makes of them: right, found and wanted pixels."""
+"""Held-out corrections, and what a network makes of them: right, found and wanted pixels.
+
+A block is counted in quarters: how these differ tells more about chance than a few whole blocks do.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from napari_rwkvseg.engine.source import widened
 from napari_rwkvseg.network.model import SegmentationNetwork
 
 CONTEXT = 64  # pixels around a block that the network sees
+QUARTERS = 4  # of a block
 WHOLE = 640  # longest side of a plane that is read in one piece, as in prediction
 
 Counts = NDArray[np.float64]
@@ -71,33 +75,47 @@ def count_pixels(
 
     Returns
     -------
-    ndarray, float64, shape (blocks, K, 3)
-        Pixels with evidence that are right, found, and wanted, per block and class.
+    ndarray, float64, shape (blocks, 4, K, 3)
+        Pixels with evidence that are right, found, and wanted, per block, quarter and class.
     """
-    counts: list[list[list[int]]] = []
+    counts: list[list[list[list[int]]]] = []
     for done, held in enumerate(held_out, start=1):
         found = _Finder(network, held.evidence, device, token)
         for block in held.blocks:
-            seen = held.evidence.seen[block]
-            truth = held.evidence.truth[block]
-            classes = found.classes(block)
+            seen = quarters(held.evidence.seen[block])
+            truth = quarters(held.evidence.truth[block])
+            classes = quarters(found.classes(block))
             counts.append(
                 [
-                    _agreement(classes == row if row else np.zeros_like(seen), truth == k, seen)
-                    for k, row in enumerate(class_rows, start=1)
+                    [
+                        _agreement(c == row if row else np.zeros_like(s), t == k, s)
+                        for k, row in enumerate(class_rows, start=1)
+                    ]
+                    for c, t, s in zip(classes, truth, seen, strict=True)
                 ]
             )
         yield Progress(done, len(held_out), "Comparing on held-out corrections")
-    return np.array(counts, np.float64).reshape(-1, len(class_rows), 3)
+    return np.array(counts, np.float64).reshape(-1, QUARTERS, len(class_rows), 3)
 
 
-def block_pixels(held_out: Sequence[HeldOut]) -> list[int]:
-    """Return the pixels with evidence of all blocks, in the order of `count_pixels`."""
-    return [
-        int(np.count_nonzero(held.evidence.seen[block]))
+def quarters(block: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return the four parts of a block (H, W), row by row."""
+    height, width = (side // 2 for side in block.shape)
+    return [part for rows in (block[:height], block[height:]) for part in _halves(rows, width)]
+
+
+def _halves(rows: NDArray[Any], width: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    return rows[:, :width], rows[:, width:]
+
+
+def block_pixels(held_out: Sequence[HeldOut]) -> NDArray[np.int64]:
+    """Return the pixels with evidence, shape (blocks, 4), in the order of `count_pixels`."""
+    seen = [
+        [np.count_nonzero(part) for part in quarters(held.evidence.seen[block])]
         for held in held_out
         for block in held.blocks
     ]
+    return np.array(seen, np.int64).reshape(-1, QUARTERS)
 
 
 def block_images(held_out: Sequence[HeldOut]) -> list[str]:

@@ -6,8 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from napari_rwkvseg.engine.comparison import HeldOut, block_images, block_pixels, count_pixels
+from napari_rwkvseg.engine.comparison import (
+    HeldOut,
+    block_images,
+    block_pixels,
+    count_pixels,
+    quarters,
+)
 from napari_rwkvseg.engine.evidence import UNSEEN
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, finish
 from tests.corrected import CPU, corrected, network
@@ -25,10 +33,14 @@ def test_only_held_out_pixels_with_evidence_are_counted() -> None:
         ((slice(0, 16), slice(0, 16)), (slice(16, 32), slice(0, 64))),
     )
     found = finish(count_pixels(network(), [held], [1], CPU))
-    wanted = [plane.truth[8:16, :16].sum(), plane.truth[16:32].sum()]
-    assert found.shape == (2, 1, 3)
-    assert found[:, 0].tolist() == [[pixels] * 3 for pixels in wanted]
-    assert block_pixels([held]) == [8 * 16, 16 * 64]
+    truth = np.where(levels == UNSEEN, 0, plane.truth)
+    wanted = [
+        [truth[rows : rows + 8, :8].sum(), truth[rows : rows + 8, 8:16].sum()] for rows in (0, 8)
+    ]
+    assert found.shape == (2, 4, 1, 3)
+    assert found[0, :, 0].tolist() == [[pixels] * 3 for row in wanted for pixels in row]
+    assert found[1].sum(axis=0).tolist() == [[truth[16:32].sum()] * 3]
+    assert block_pixels([held]).tolist() == [[0, 0, 64, 64], [8 * 32] * 4]
     assert block_images([held]) == ["image 0"] * 2
 
 
@@ -36,7 +48,16 @@ def test_a_class_the_model_does_not_know_is_not_found() -> None:
     plane = corrected()
     both = replace(plane, truth=plane.truth * 2)
     found = finish(count_pixels(network(), [HeldOut(both, (WHOLE,))], [1, None], CPU))
-    assert found[0].tolist() == [[0, plane.truth.sum(), 0], [0, 0, plane.truth.sum()]]
+    wanted = plane.truth.sum()
+    assert found[0].sum(axis=0).tolist() == [[0, wanted, 0], [0, 0, wanted]]
+
+
+@given(height=st.integers(1, 9), width=st.integers(1, 9))
+def test_quarters_cover_a_block_once(height: int, width: int) -> None:
+    block = np.arange(height * width).reshape(height, width)
+    assert sorted(np.concatenate([part.ravel() for part in quarters(block)])) == list(
+        range(height * width)
+    )
 
 
 def test_large_planes_are_read_block_by_block_with_the_same_result(

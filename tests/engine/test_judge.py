@@ -14,10 +14,25 @@ def counts(*blocks: tuple[int, int, int]) -> np.ndarray:
 
 
 def verdict(old: np.ndarray, new: np.ndarray, replay: list[bool] | None = None) -> Verdict:
-    n = len(old)
-    again = replay or [False] * n
+    again = replay or [False] * len(old)
     images = ["known" if known else "new" for known in again]
-    return judge(old, new, [100] * n, again, images, ["disc"])
+    return compare(old, new, again, images)
+
+
+def compare(
+    old: np.ndarray,
+    new: np.ndarray,
+    replay: list[bool] | None = None,
+    images: list[str] | None = None,
+    names: tuple[str, ...] = ("disc",),
+    look: int = 1,
+) -> Verdict:
+    """Judge blocks that are not divided into parts, (blocks, K, 3)."""
+    n = len(old)
+    return judge(
+        old[:, None], new[:, None], np.full((n, 1), 100), replay or [False] * n,
+        images or ["new"] * n, names, look=look,
+    )  # fmt: skip
 
 
 HALF = counts(*[(50, 100, 100)] * 4)
@@ -54,20 +69,54 @@ def test_a_fall_of_more_than_half_a_point_is_worse_even_if_it_may_be_chance() ->
     assert verdict(HALF, mixed).answer == "worse"
 
 
-def test_two_blocks_are_too_few_to_tell() -> None:
-    found = verdict(HALF[:2], GOOD[:2])
+def test_one_block_is_too_few_to_tell_however_its_quarters_agree() -> None:
+    found = judge(*divided(HALF[:1], GOOD[:1]), [False], ["new"], ["disc"])
     assert found.answer == "cannot tell"
-    assert found.reason.startswith("Too few held-out blocks to tell: 2 of at least 3")
+    assert found.reason.startswith("Too few held-out blocks to tell: 1 of at least 2")
+    assert (found.fresh.low, found.fresh.high) == (-1, 1)
+
+
+def divided(old: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Both models on blocks of four quarters of a quarter of the pixels each, and the pixels."""
+    parts = [np.repeat(counts[:, None] / 4, 4, axis=1) for counts in (old, new)]
+    return (*parts, np.full((len(old), 4), 25))  # type: ignore[return-value]
+
+
+def test_quarters_of_two_blocks_tell_more_than_the_blocks_but_less_than_eight_blocks() -> None:
+    mixed = counts((90, 100, 100), (70, 100, 100), (80, 100, 100), (90, 100, 100))
+    eight_old, eight_new = np.tile(HALF, (2, 1, 1)), np.tile(mixed, (2, 1, 1))
+    pixels = np.full((2, 4), 100)
+    quarters = judge(
+        eight_old.reshape(2, 4, 1, 3), eight_new.reshape(2, 4, 1, 3), pixels, [False] * 2,
+        ["new"] * 2, ["disc"],
+    )  # fmt: skip
+    whole, blocks = compare(eight_old, eight_new), compare(HALF[:2], mixed[:2])
+    assert quarters.fresh.n == 2
+    assert quarters.fresh.gain == pytest.approx(whole.fresh.gain)
+    width, least, most = (v.fresh.high - v.fresh.gain for v in (quarters, whole, blocks))
+    assert least < width < most
+    # eight quarters that correlate by 0.4 are as 8 / 2.2 blocks: t of 2.64 degrees of freedom
+    assert width / least == pytest.approx(3.446 / 2.365 * np.sqrt(2.2), rel=1e-3)
+    assert quarters.answer == "better"
+
+
+def test_quarters_that_nobody_saw_do_not_count() -> None:
+    old, new, pixels = divided(HALF, counts((90, 100, 100), *[(80, 100, 100)] * 3))
+    old[:, 1:], new[:, 1:], pixels[:, 1:] = 0, 0, 0
+    found = judge(old, new, pixels, [False] * 4, ["new"] * 4, ["disc"])
+    whole = compare(old.sum(axis=1), new.sum(axis=1))
+    assert (found.fresh.low, found.fresh.high) == (whole.fresh.low, whole.fresh.high)
+    assert found.fresh.pixels == 100
 
 
 def test_with_few_new_blocks_those_learnt_before_decide_along() -> None:
-    again = [False] * 2 + [True] * 4
-    old, new = np.concatenate([HALF[:2], HALF]), np.concatenate([GOOD[:2], GOOD])
+    again = [False] + [True] * 4
+    old, new = np.concatenate([HALF[:1], HALF]), np.concatenate([GOOD[:1], GOOD])
     better = verdict(old, new, again)
-    assert (better.answer, better.fresh.n) == ("better", 2)
-    assert "on 6 held-out blocks, those learnt before among them (+0.400" in better.reason
-    same = verdict(old, np.concatenate([GOOD[:2], HALF]), again)
-    assert same.answer == "cannot tell"  # four blocks of six gain nothing
+    assert (better.answer, better.fresh.n) == ("better", 1)
+    assert "on 5 held-out blocks, those learnt before among them (+0.400" in better.reason
+    same = verdict(old, np.concatenate([GOOD[:1], HALF]), again)
+    assert same.answer == "cannot tell"  # four blocks of five gain nothing
 
 
 def test_the_interval_of_few_blocks_is_wider_than_that_of_many() -> None:
@@ -90,8 +139,7 @@ def test_the_interval_of_few_blocks_is_wider_than_that_of_many() -> None:
 
 def test_every_further_look_widens_the_interval() -> None:
     mixed = counts((80, 100, 100), (60, 100, 100), (90, 100, 100), (70, 100, 100))
-    args = ([1] * 4, [False] * 4, ["new"] * 4, ["disc"])
-    first, third = (judge(HALF, mixed, *args, look=look).fresh for look in (1, 3))
+    first, third = (compare(HALF, mixed, look=look).fresh for look in (1, 3))
     assert first.gain == third.gain
     # Student's t of three degrees of freedom: 95 %, and 1 - 0.05 / 3
     assert (third.high - third.gain) / (first.high - first.gain) == pytest.approx(
@@ -104,7 +152,7 @@ def test_a_large_image_does_not_hide_that_a_small_one_is_lost() -> None:
     old = np.concatenate([HALF, small, large])
     new = np.concatenate([GOOD, counts(*[(5, 10, 10)] * 4), counts(*[(9010, 10000, 10000)] * 4)])
     again = [False] * 4 + [True] * 8
-    found = judge(old, new, [1] * 12, again, ["new"] * 4 + ["s"] * 4 + ["l"] * 4, ["disc"])
+    found = compare(old, new, again, ["new"] * 4 + ["s"] * 4 + ["l"] * 4)
     assert found.replay is not None
     assert found.replay.gain > 0  # of all pixels together
     assert found.replay.image_gain == pytest.approx((-0.4 + 0.001) / 2)
@@ -117,7 +165,7 @@ def test_a_small_gain_is_not_worth_small_losses_in_many_images() -> None:
     old = np.concatenate([HALF, *[counts((900, 1000, 1000))] * 8])
     new = np.concatenate([counts(*[(51, 100, 100)] * 4), *[counts((898, 1000, 1000))] * 8])
     images = ["new"] * 4 + [str(number) for number in range(8)]
-    found = judge(old, new, [1] * 12, [False] * 4 + [True] * 8, images, ["disc"])
+    found = compare(old, new, [False] * 4 + [True] * 8, images)
     assert found.fresh.low > 0
     assert not found.forgets
     assert found.answer == "cannot tell"
@@ -146,7 +194,7 @@ def test_if_all_was_learnt_before_that_decides() -> None:
 def test_classes_weigh_alike() -> None:
     old = np.tile([[[50.0, 100, 100], [80, 100, 100]]], (4, 1, 1))
     new = np.tile([[[90.0, 100, 100], [20, 100, 100]]], (4, 1, 1))
-    found = judge(old, new, [1] * 4, [False] * 4, ["new"] * 4, ["disc", "ring"])
+    found = compare(old, new, names=("disc", "ring"))
     assert [score.gain for score in found.fresh.classes] == pytest.approx([0.4, -0.6])
     assert found.fresh.old_dice == pytest.approx(0.65)
     assert found.answer == "worse"
@@ -155,7 +203,7 @@ def test_classes_weigh_alike() -> None:
 def test_a_class_that_does_not_occur_is_listed_but_does_not_count() -> None:
     old = np.tile([[[50.0, 100, 100], [0, 0, 0]]], (4, 1, 1))
     new = np.tile([[[90.0, 100, 100], [0, 10, 0]]], (4, 1, 1))
-    found = judge(old, new, [1] * 4, [False] * 4, ["new"] * 4, ["disc", "ring"])
+    found = compare(old, new, names=("disc", "ring"))
     assert [score.gain for score in found.fresh.classes] == pytest.approx([0.4, -1])
     assert (found.fresh.old_dice, found.fresh.new_dice) == pytest.approx((0.5, 0.9))
     assert found.answer == "better"
@@ -165,9 +213,9 @@ def test_finding_nothing_where_there_is_nothing_proves_nothing() -> None:
     empty, found_some = counts(*[(0, 0, 0)] * 4), counts(*[(0, 50, 0)] * 4)
     found = verdict(found_some, empty)
     assert found.answer == "cannot tell"
-    assert found.reason.startswith("Too few held-out blocks show a class: 0 of at least 3;")
-    two = verdict(np.concatenate([HALF[:2], empty]), np.concatenate([GOOD[:2], empty]))
-    assert (two.answer, two.fresh.shown, two.fresh.n) == ("cannot tell", 2, 6)
+    assert found.reason.startswith("Too few held-out blocks show a class: 0 of at least 2;")
+    one = verdict(np.concatenate([HALF[:1], empty]), np.concatenate([GOOD[:1], empty]))
+    assert (one.answer, one.fresh.shown, one.fresh.n) == ("cannot tell", 1, 5)
     before = np.concatenate([HALF, empty])
     after = np.concatenate([GOOD, found_some])
     assert verdict(before, after, [False] * 4 + [True] * 4).answer == "better"
@@ -180,4 +228,4 @@ def test_the_interval_repeats() -> None:
 
 def test_nothing_held_out_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing is held out"):
-        judge(np.zeros((0, 1, 3)), np.zeros((0, 1, 3)), [], [], [], ["disc"])
+        compare(np.zeros((0, 1, 3)), np.zeros((0, 1, 3)))
