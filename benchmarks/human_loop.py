@@ -230,15 +230,19 @@ def _whole(number: int, pair: Pair, model: Model) -> Evidence:
 
 
 def summarise(rows: Sequence[Row]) -> Row:
-    """Return per arm the last Dice, the mean over the rounds, and who reaches it when."""
+    """Return per arm its last and its best Dice, and after how many minutes who has reached them."""
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     first = next(arm for arm in arms if arm in OURS)
     summary: Row = {"start": rows[0]["dice"]}
     for arm in arms:
         curve = [row for row in rows if row["arm"] == arm and row["round"]]
         last = curve[-1]
+        best = max(row["dice"] for row in curve)
         summary[arm] = {
             "dice": last["dice"],
+            "best dice": best,
+            "minutes until it had that": minutes_to(rows, arm, best),
+            f"minutes until {first} had that": minutes_to(rows, first, best),
             "dice, mean of the rounds": float(np.mean([row["dice"] for row in curve])),
             "minutes": last["minutes"],
             f"minutes until {first} had this Dice": minutes_to(rows, first, last["dice"]),

@@ -41,10 +41,13 @@ def test_the_summary_says_when_ours_had_the_dice_of_the_others() -> None:
         }  # fmt: skip
 
     rows = [row("next", n, dice) for n, dice in enumerate((0.1, 0.5, 0.8))]
-    rows += [row("scratch", n, dice) for n, dice in ((1, 0.2), (2, 0.4))]
+    rows += [row("scratch", n, dice) for n, dice in ((1, 0.6), (2, 0.4))]
     found = summarise(rows)
     assert found["scratch"]["minutes"] == 4
     assert found["scratch"]["minutes until next had this Dice"] == 2
+    assert found["scratch"]["best dice"] == 0.6
+    assert found["scratch"]["minutes until it had that"] == 2
+    assert found["scratch"]["minutes until next had that"] == 4
     assert found["next"]["dice, mean of the rounds"] == pytest.approx(0.65)
     assert minutes_to(rows, "next", 0.9) is None
 

@@ -139,7 +139,7 @@ def explanation(verdict: Verdict) -> str:
     fresh, replay = verdict.fresh, verdict.replay
     text = (
         f"On {fresh.n} blocks ({fresh.pixels:,} px) of your corrections that neither model learnt "
-        f"from. Gain {fresh.gain:+.3f}, 95 % interval {fresh.low:+.3f} to {fresh.high:+.3f}."
+        f"from. Gain {fresh.gain:+.3f}, {fresh.interval}."
     )
     if verdict.answer == "cannot tell":
         text += " Accept more, on other places or images, to be able to tell."

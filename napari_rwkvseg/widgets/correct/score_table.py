@@ -30,10 +30,7 @@ class ScoreTable(QWidget):
         while (item := self._grid.takeAt(0)) is not None:
             item.widget().deleteLater()
         for number, score in enumerate(verdict.fresh.classes):
-            tip = (
-                f"{score.name}: Dice {score.gain:+.3f}, "
-                f"95 % interval {score.low:+.3f} to {score.high:+.3f}"
-            )
+            tip = f"{score.name}: Dice {score.gain:+.3f}, {score.interval}"
             name = self._label(score.name, "value", tip)
             name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
             self._grid.addWidget(name, 3 * number, 0, 1, 2)

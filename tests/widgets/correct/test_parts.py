@@ -45,13 +45,13 @@ def test_scores_are_old_and_new_with_the_interval_as_tooltip(qtbot: QtBot) -> No
     table.show_verdict(Verdict("better", "", part()))
     assert table.texts() == ["disc", "Dice", "0.500 → 0.750", "IoU", "0.400 → 0.600"]
     tip = table.layout().itemAt(2).widget().toolTip()
-    assert tip == "disc: Dice +0.250, 95 % interval +0.100 to +0.300"
+    assert tip == "disc: Dice +0.250, 90 % interval +0.100 to +0.300"
 
 
 def test_the_explanation_names_blocks_pixels_interval_and_replay() -> None:
     text = explanation(Verdict("cannot tell", "", part(), part(0.9, 0.8, 2)))
     assert "On 4 blocks (1,234 px)" in text
-    assert "Gain +0.250, 95 % interval +0.100 to +0.300" in text
+    assert "Gain +0.250, 90 % interval +0.100 to +0.300" in text
     assert "Accept more" in text
     assert "Dice 0.900 → 0.800 (2 blocks)" in text
 
