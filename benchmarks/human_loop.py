@@ -230,7 +230,7 @@ def _whole(number: int, pair: Pair, model: Model) -> Evidence:
 
 
 def summarise(rows: Sequence[Row]) -> Row:
-    """Return per arm its last and its best Dice, and after how many minutes who has reached them."""
+    """Return the last and the best Dice of each arm, and after how many minutes who had them."""
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     first = next(arm for arm in arms if arm in OURS)
     summary: Row = {"start": rows[0]["dice"]}

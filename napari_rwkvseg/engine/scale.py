@@ -26,6 +26,7 @@ MOST_SHRUNK = 8
 COARSER = 0.25  # powers of two: half the size costs a quarter, and a view shows more around
 LEAST_SIDE = 80  # pixels that an image keeps when it is shrunk
 MOST_MEASURED = 64  # pieces: more change nothing
+SLIVER = 0.1  # of the usual foreground: an image with less has lost its objects to the judge
 MEASURED_SIDE = 512  # pixels of a piece that are measured, each way: seconds count
 
 
@@ -71,7 +72,16 @@ def evidence_width(pieces: Sequence[Evidence], token: CancelToken | None = None)
         if token is not None:
             token.raise_if_cancelled()
         images.setdefault(piece.image_id, []).append(_around_object(piece))
-    return median_width(list(images.values()))
+    return median_width(_without_slivers(list(images.values())))
+
+
+def _without_slivers(images: list[list[NDArray[np.uint8]]]) -> list[list[NDArray[np.uint8]]]:
+    """Return the images that show more of their objects than edges that were not held out."""
+    sizes = np.array([sum(map(np.count_nonzero, truths)) for truths in images])
+    if not sizes.any():
+        return []
+    usual = np.median(sizes[sizes > 0])
+    return [truths for truths, size in zip(images, sizes, strict=True) if size >= SLIVER * usual]
 
 
 def _around_object(piece: Evidence) -> NDArray[np.uint8]:

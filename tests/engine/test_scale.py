@@ -79,6 +79,19 @@ def test_pieces_of_an_image_are_one_image() -> None:
     assert evidence_width(pieces * 100) == pytest.approx(object_width([disc(20)]))
 
 
+def test_slivers_of_objects_that_are_held_out_do_not_count() -> None:
+    seen = np.full((128, 128), REVIEWED, np.uint8)
+    sliver = np.zeros((128, 128), np.uint8)
+    sliver[60:70, :2] = 1
+    shown = [piece(disc(60), seen, "a"), piece(disc(80), seen, "b")]
+    cut_off = [piece(sliver, seen, name) for name in "cde"]
+    nothing = [piece(np.zeros_like(sliver), seen, name) for name in "fgh"]
+    expected = evidence_width(shown)
+    assert evidence_width([*shown, *nothing]) == expected
+    assert evidence_width([*shown, *cut_off[:1], *nothing]) == expected
+    assert evidence_width(cut_off) > 0  # where there is nothing else
+
+
 def test_of_a_large_piece_the_part_around_its_middle_object_is_measured() -> None:
     truth = np.zeros((40, 4 * MEASURED_SIDE), np.uint8)
     truth[:, -40:] = disc(20, 40)
