@@ -101,11 +101,7 @@ def count_pixels(
 def quarters(block: NDArray[Any]) -> list[NDArray[Any]]:
     """Return the four parts of a block (H, W), row by row."""
     height, width = (side // 2 for side in block.shape)
-    return [part for rows in (block[:height], block[height:]) for part in _halves(rows, width)]
-
-
-def _halves(rows: NDArray[Any], width: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    return rows[:, :width], rows[:, width:]
+    return [part for rows in np.split(block, [height]) for part in np.split(rows, [width], axis=1)]
 
 
 def block_pixels(held_out: Sequence[HeldOut]) -> NDArray[np.int64]:
