@@ -67,7 +67,7 @@ class Segmenter:
         channel: int | None = None,
         objects: bool | None = None,
         threshold: float = 0.5,
-        min_size: int = 0,
+        min_size: int | None = None,
         fill_holes: bool = False,
     ) -> NDArray[Any]:
         """Segment an image.
@@ -84,8 +84,8 @@ class Segmenter:
             Separate objects instead of classes; by default what the model's card says.
         threshold : float
             Probability from which on a pixel is foreground, 0 to 1.
-        min_size : int
-            Smallest object in pixels.
+        min_size : int, optional
+            Smallest object in pixels; by default what the model's card says.
         fill_holes : bool
             Whether enclosed background becomes foreground.
 
@@ -136,7 +136,8 @@ class Segmenter:
         prediction = yield from predict(self.model, image, self.options, token)
         stacked = image.lead_axes.endswith("z")
         spacing = image.spacing[-3:] if stacked else image.spacing[-2:]
-        labels = make_mask(prediction.probability, options, stacked, token, spacing)
+        wanted = options.for_model(self.card)
+        labels = make_mask(prediction.probability, wanted, stacked, token, spacing)
         return Segmentation(labels, prediction)
 
     def finetune(

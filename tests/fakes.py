@@ -41,6 +41,7 @@ def fake_model(
     objects: bool = False,
     context: int = 1,
     percentiles: tuple[float, float] = (0.0, 100.0),
+    min_size: int = 0,
 ) -> Model:
     """Return a model that finds what is bright."""
     card = ModelCard(
@@ -50,6 +51,7 @@ def fake_model(
         class_names=class_names,
         objects=objects,
         percentiles=percentiles,
+        min_size=min_size,
     )
     network = BrightnessNetwork(in_channels, 1 + len(class_names), context)
     return Model(network.eval(), card, sha256="0" * 64)  # type: ignore[arg-type]

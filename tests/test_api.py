@@ -53,6 +53,11 @@ class TestPredict:
         assert model.predict(squares(), min_size=64).sum() == 64
         assert model.predict(squares(), threshold=0).all()
 
+    def test_what_the_model_calls_too_small_is_left_out_unless_asked_for(self) -> None:
+        model = segmenter(min_size=64)
+        assert model.predict(squares()).sum() == 64
+        assert model.predict(squares(), min_size=0).sum() == 64 + 63
+
     def test_colours_are_recognised_channels_are_not(self) -> None:
         grey = squares()
         assert segmenter().predict(np.stack([grey] * 3, axis=-1)).shape == (40, 60)

@@ -25,9 +25,9 @@ def add_flips(parser: argparse.ArgumentParser) -> None:
     """Add the choice to average over mirror images."""
     parser.add_argument(
         "--flips",
-        action="store_true",
+        action=argparse.BooleanOptionalAction,
         help="average over mirror images: four times the work, a little better where nothing has "
-        "an orientation",
+        "an orientation (default: where the model shrinks images, so that it costs little)",
     )
 
 

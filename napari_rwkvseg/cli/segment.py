@@ -46,7 +46,9 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--axes", help="one letter per axis: t z n c s y x, for example zyx")
     parser.add_argument("--channel", type=int, help="which channel to read, from 0")
     parser.add_argument("--threshold", type=float, default=0.5, help="0 to 1 (default 0.5)")
-    parser.add_argument("--min-size", type=int, default=0, metavar="PIXELS", help="smallest object")
+    parser.add_argument(
+        "--min-size", type=int, metavar="PIXELS", help="smallest object (default: the model's)"
+    )
     parser.add_argument("--fill-holes", action="store_true", help="fill enclosed background")
     add_compute(parser)
     add_tile(parser)

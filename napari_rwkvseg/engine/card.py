@@ -33,6 +33,9 @@ class ModelCard:
     object_width : float
         Width of the objects that it has learnt, in pixels of the image, see `object_width` in
         `scale`; 0 if not known.
+    min_size : int
+        Pixels of the smallest object that it should find, from `least_size` in `specks`; smaller
+        ones are left out unless people choose another size. 0 leaves out nothing.
     size, data, data_licence, attribution, command : str
         Network size; training data, their licence, whom to credit; the command that trained it.
     seed, steps : int
@@ -56,6 +59,7 @@ class ModelCard:
     objects: bool = False
     percentiles: tuple[float, float] = (1.0, 99.8)
     object_width: float = 0.0
+    min_size: int = 0
     size: str = ""
     data: str = ""
     data_licence: str = ""

@@ -14,9 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.evidence import Evidence
+from napari_rwkvseg.engine.forward import mean_over_mirrors, mirrors_for
 from napari_rwkvseg.engine.holdout import Rectangle
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.source import widened
+from napari_rwkvseg.engine.specks import small_parts
 from napari_rwkvseg.network.model import SegmentationNetwork
 
 CONTEXT = 64  # pixels around a block that the network sees
@@ -51,6 +53,7 @@ def count_pixels(
     class_rows: Sequence[int | None],
     device: torch.device,
     token: CancelToken | None = None,
+    min_size: int = 0,
 ) -> Job[Counts]:
     """Compare a network with what is held out, block by block.
 
@@ -67,6 +70,8 @@ def count_pixels(
         Where the network lies.
     token : CancelToken, optional
         Polled at every forward pass.
+    min_size : int
+        Pixels of the smallest object that counts as found.
 
     Yields
     ------
@@ -80,7 +85,7 @@ def count_pixels(
     """
     counts: list[list[list[list[int]]]] = []
     for done, held in enumerate(held_out, start=1):
-        found = _Finder(network, held.evidence, device, token)
+        found = _Finder(network, held.evidence, device, token, min_size)
         for block in held.blocks:
             seen = quarters(held.evidence.seen[block])
             truth = quarters(held.evidence.truth[block])
@@ -135,8 +140,10 @@ class _Finder:
         evidence: Evidence,
         device: torch.device,
         token: CancelToken | None,
+        min_size: int,
     ) -> None:
         self._network, self._device, self._token = network, device, token
+        self._min_size = min_size
         self._image = evidence.image
         self._whole: NDArray[Any] | None = None
         if max(evidence.truth.shape) <= WHOLE:
@@ -156,11 +163,14 @@ class _Finder:
         return result
 
     def _forward(self, area: Rectangle) -> NDArray[Any]:
-        if self._token is not None:
-            self._token.raise_if_cancelled()
         values = np.asarray(self._image[area], np.float32)
         image = torch.from_numpy(values).permute(2, 0, 1)[None].to(self._device)
+        mirrors = mirrors_for(self._network)
         with torch.inference_mode():
-            logits = self._network(image)
-        found: NDArray[Any] = logits[0].argmax(0).cpu().numpy()
+            probability = mean_over_mirrors(self._network, image, mirrors, self._token)
+        found: NDArray[Any] = probability[0].argmax(0).cpu().numpy()
+        if self._min_size > 1:
+            cut = found.shape != self._image.shape[:2]
+            for k in np.unique(found[found > 0]):
+                found[small_parts(found == k, self._min_size, cut)] = 0
         return found

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy  # its parts load at first use: in a worker, not while the dock opens
 from numpy.typing import NDArray
 
+from napari_rwkvseg.engine.card import ModelCard
 from napari_rwkvseg.engine.progress import CancelToken
 from napari_rwkvseg.engine.separate import separate
+from napari_rwkvseg.engine.specks import small_parts
 
 MAX_CLASSES = 255  # a class mask is uint8
 
@@ -25,8 +27,9 @@ class MaskOptions:
         Whether each object gets a label of its own; otherwise labels are classes.
     threshold : float
         Probability of the foreground from which on a pixel belongs to it, 0 to 1.
-    min_size : int
-        Smallest object kept, in pixels (voxels in a stack); 0 keeps all.
+    min_size : int, optional
+        Smallest object kept, in pixels (voxels in a stack); 0 keeps all. None leaves it to the
+        model, see `for_model`.
     fill_holes : bool
         Whether background enclosed in a plane becomes foreground.
     seed_distance : float
@@ -41,7 +44,7 @@ class MaskOptions:
 
     separate: bool = False
     threshold: float = 0.5
-    min_size: int = 0
+    min_size: int | None = None
     fill_holes: bool = False
     seed_distance: float = 0.0
 
@@ -49,8 +52,17 @@ class MaskOptions:
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold must be 0 to 1, got {self.threshold}")
         for name in ("min_size", "seed_distance"):
-            if getattr(self, name) < 0:
+            if (getattr(self, name) or 0) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+
+    @property
+    def least(self) -> int:
+        """Pixels of the smallest object kept; 0 if that is still left to a model."""
+        return self.min_size or 0
+
+    def for_model(self, card: ModelCard) -> MaskOptions:
+        """Return the options for what a model found: its smallest object, unless one is chosen."""
+        return self if self.min_size is not None else replace(self, min_size=card.min_size)
 
 
 def make_mask(
@@ -115,9 +127,9 @@ def _classes(part: NDArray[np.floating], options: MaskOptions) -> NDArray[np.uin
     classes = likeliest(part, options.threshold)
     if options.fill_holes:
         _fill_holes(classes)
-    if options.min_size > 1:
+    if options.least > 1:
         for k in range(1, len(part) + 1):
-            classes[_small_parts(classes == k, options.min_size)] = 0
+            classes[small_parts(classes == k, options.least)] = 0
     return classes
 
 
@@ -153,20 +165,11 @@ def _objects(
     """Return the objects of one plane or stack, numbered after `last`, and the last number."""
     labels = np.zeros(classes.shape, np.int32)
     for k, probability in enumerate(part, start=1):
-        found = separate(classes == k, probability, steps, options.seed_distance, options.min_size)
+        found = separate(classes == k, probability, steps, options.seed_distance, options.least)
         inside = found > 0
         labels[inside] = found[inside] + last
         last += int(found.max(initial=0))
     return labels, last
-
-
-def _small_parts(mask: NDArray[np.bool_], min_size: int) -> NDArray[np.bool_]:
-    """Return the connected parts of a mask that have fewer pixels than `min_size`."""
-    parts, _ = scipy.ndimage.label(mask)
-    small = np.bincount(parts.ravel()) < min_size
-    small[0] = False
-    inside: NDArray[np.bool_] = small[parts]
-    return inside
 
 
 def _fill_holes(classes: NDArray[np.uint8]) -> None:

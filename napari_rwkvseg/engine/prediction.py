@@ -26,9 +26,9 @@ class PredictOptions:
         Where to compute.
     threads : int, optional
         Threads on the processor; by default one less than there are cores.
-    flips : bool
+    flips : bool, optional
         Whether to average over the image and its mirror images: four times the work, a little
-        better.
+        better. By default where the network shrinks its images, so that the work is little.
 
     Raises
     ------
@@ -41,7 +41,7 @@ class PredictOptions:
     batch: int = 1
     device: str = "auto"
     threads: int | None = None
-    flips: bool = False
+    flips: bool | None = None
 
     def __post_init__(self) -> None:
         if self.batch < 1:

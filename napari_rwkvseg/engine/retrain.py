@@ -24,6 +24,7 @@ from napari_rwkvseg.engine.finetune import Finetuned, finetune
 from napari_rwkvseg.engine.judge import Verdict, judge
 from napari_rwkvseg.engine.progress import CancelToken, Job
 from napari_rwkvseg.engine.scale import evidence_width, fitting_shrink, with_shrink
+from napari_rwkvseg.engine.specks import least_size
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.network.model import SegmentationNetwork
 
@@ -67,12 +68,15 @@ class Candidate:
         Of that way; 1 is all of it.
     object_width : float
         For the card of the new model.
+    min_size : int
+        Pixels of the smallest object that it finds, for the card too.
     """
 
     tuned: Finetuned
     verdict: Verdict
     share: float = 1.0
     object_width: float = 0.0
+    min_size: int = 0
 
 
 def retrain(
@@ -119,8 +123,11 @@ def retrain(
     start = clock()
     network = with_classes(model.network, old_names, names)
     network, width = _at_fitting_scale(network, model.card.object_width, lesson, token)
+    least = least_size((*lesson.fresh, *lesson.replay)) or model.card.min_size
     measured = clock() - start
-    old = yield from _count(model.network, lesson.held_out, rows, device, token)
+    old = yield from _count(
+        model.network, lesson.held_out, rows, device, token, model.card.min_size
+    )
     spent = clock() - start - measured
     if network.config.shrink != model.network.config.shrink:
         # what the old model sees at its own scale is as wrong as what made people correct it
@@ -139,8 +146,10 @@ def retrain(
         token,
         clock,
     )
-    found = yield from _longest_step(network, tuned, lesson, old, options.seed, device, token)
-    return replace(found, object_width=width)
+    found = yield from _longest_step(
+        network, tuned, lesson, old, options.seed, device, token, least
+    )
+    return replace(found, object_width=width, min_size=least)
 
 
 def _at_fitting_scale(
@@ -165,13 +174,14 @@ def _longest_step(
     seed: int,
     device: torch.device,
     token: CancelToken | None,
+    min_size: int,
 ) -> Job[Candidate]:
     """Go as far from the start as is better; if nothing is, as far as nothing is forgotten."""
     rows = list(range(1, 1 + len(lesson.class_names)))
     tried: list[Candidate] = []
     for share in (1.0, *SHORTER):
         network = tuned.network if share == 1 else blend(start, tuned.network, share)
-        new = yield from _count(network, lesson.held_out, rows, device, token)
+        new = yield from _count(network, lesson.held_out, rows, device, token, min_size)
         verdict = _judge(lesson, old, new, seed, look=len(tried) + 1)
         tried.append(Candidate(replace(tuned, network=network), verdict, share))
         if verdict.answer == "better" or _contradicts(tried[0].verdict):
@@ -190,8 +200,9 @@ def _count(
     rows: Sequence[int | None],
     device: torch.device,
     token: CancelToken | None,
+    min_size: int,
 ) -> Job[Counts]:
-    counts = yield from count_pixels(network.to(device), held_out, rows, device, token)
+    counts = yield from count_pixels(network.to(device), held_out, rows, device, token, min_size)
     network.cpu()
     return counts
 

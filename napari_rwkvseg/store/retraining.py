@@ -16,9 +16,10 @@ from napari_rwkvseg.engine.classes import shared_classes
 from napari_rwkvseg.engine.dataset import read_index
 from napari_rwkvseg.engine.device import choose_device, limit_threads
 from napari_rwkvseg.engine.evidence import EvidenceCount, find_levels
-from napari_rwkvseg.engine.holdout import witnesses
+from napari_rwkvseg.engine.holdout import EVERY_WITNESS, witnesses
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.judge import Verdict
+from napari_rwkvseg.engine.objects import MaskOptions, make_mask
 from napari_rwkvseg.engine.predict import predict
 from napari_rwkvseg.engine.prediction import PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
@@ -258,7 +259,7 @@ def gather(project: Corrections, images: Sequence[str], names: Sequence[str]) ->
     learnt = project.learnt()
     fresh = [image for image in dict.fromkeys(images) if image not in learnt]
     again = _spread(learnt, MOST_REPLAYED)
-    silent = witnesses(again)
+    silent = _silent(project, again)
     return Lesson(
         tuple(piece for image in fresh for piece in project.to_learn(image, names)),
         tuple(
@@ -271,6 +272,13 @@ def gather(project: Corrections, images: Sequence[str], names: Sequence[str]) ->
         + tuple(held for image in again for held in project.to_judge(image, names, replay=True)),
         tuple(names),
     )
+
+
+def _silent(project: Corrections, learnt: Sequence[str]) -> tuple[str, ...]:
+    """Return which images learnt before only judge this time: a third, those held out included."""
+    teaching = [image for image in learnt if not project.only_judges(image)]
+    judging = len(learnt) - len(teaching)
+    return () if judging * EVERY_WITNESS >= len(learnt) else witnesses(teaching)
 
 
 def _spread(learnt: Sequence[str], most: int) -> list[str]:
@@ -307,7 +315,9 @@ def _predicted(
     prediction = yield from predict(model, image, wanted, token)
     here = {there: number for number, there in shared_classes(names, model.card.class_names)}
     table = np.array([here.get(k, 0) for k in range(1 + len(model.card.class_names))], np.uint8)
-    found: NDArray[np.uint8] = table[prediction.classes(0.5)]
+    stacked = image.lead_axes.endswith("z")
+    classes = make_mask(prediction.probability, MaskOptions().for_model(model.card), stacked, token)
+    found: NDArray[np.uint8] = table[classes]
     return found
 
 
@@ -324,6 +334,7 @@ def _card(
         old,
         class_names=names,
         object_width=round(found.object_width, 1),
+        min_size=found.min_size,
         data=_with(old.data, "corrections"),
         data_licence=_with(old.data_licence, "corrections: not stated"),
         command=f"napari-rwkvseg finetune --steps {tuned.planned} --seed {seed}",

@@ -47,6 +47,7 @@ def card_rows(card: ModelCard) -> list[tuple[str, str]]:
     rows = [
         ("Reads", card.modality),
         ("Finds", ", ".join(card.class_names) + (" (separate objects)" if card.objects else "")),
+        ("Leaves out", f"Objects below {card.min_size} px" if card.min_size else ""),
         ("Scores", scores(card)),
         ("Data", card.data),
         ("Licence", card.data_licence),

@@ -25,6 +25,7 @@ from napari_rwkvseg.widgets.style import form, muted, name_row
 from napari_rwkvseg.workflow import Extras, Workflow
 
 MAX_SIZE = 1_000_000  # pixels
+AUTO = -1  # in the box: what the model proposes
 
 
 class ResultBox(QWidget):
@@ -51,12 +52,15 @@ class ResultBox(QWidget):
         group.addButton(self.objects)
         self.objects.toggled.connect(lambda on: self._change(separate=on))
         self.threshold.valueChanged.connect(lambda v: self._change(threshold=round(v, 2)))
-        self.smallest.valueChanged.connect(lambda n: self._change(min_size=n))
+        self.smallest.valueChanged.connect(
+            lambda n: self._change(min_size=None if n == AUTO else n)
+        )
         self.holes.toggled.connect(lambda on: self._change(fill_holes=on))
         self.probability.toggled.connect(self._change_extras)
         self.uncertainty.toggled.connect(self._change_extras)
         listen(self, workflow.state.events.options, self._show)
-        listen(self, workflow.state.events.reading, self._show_physical)
+        listen(self, workflow.state.events.reading, self._show_smallest)
+        listen(self, workflow.state.events.card, self._show_smallest)
         self._show(workflow.state.options)
 
     def _set_up(self) -> None:
@@ -66,10 +70,14 @@ class ResultBox(QWidget):
         self.threshold.setToolTip(
             "How sure the model must be. Lower finds more; works at once, without a new run."
         )
-        self.smallest.setRange(0, MAX_SIZE)
+        self.smallest.setRange(AUTO, MAX_SIZE)
+        self.smallest.setSpecialValueText("Auto")
         self.smallest.setSuffix(" px")
         self.smallest.setKeyboardTracking(False)
-        self.smallest.setToolTip("Smaller objects and islands are left out")
+        self.smallest.setToolTip(
+            "Smaller objects and islands are left out. Auto: below a quarter of the smallest "
+            "objects that the model learnt from corrections. 0 keeps all."
+        )
         self.holes.setToolTip("Fill background that is enclosed by an object")
         self.probability.setToolTip("Add a layer with the probability, 0 to 1, at the next run")
         self.uncertainty.setToolTip("Add a layer that is bright where the model is unsure")
@@ -97,23 +105,23 @@ class ResultBox(QWidget):
             widget.blockSignals(True)
         (self.objects if options.separate else self.classes).setChecked(True)
         self.threshold.setValue(options.threshold)
-        self.smallest.setValue(options.min_size)
+        self.smallest.setValue(AUTO if options.min_size is None else options.min_size)
         self.holes.setChecked(options.fill_holes)
         for widget in widgets:
             widget.blockSignals(False)
-        self._show_physical()
+        self._show_smallest()
 
-    def _show_physical(self, _: object = None) -> None:
-        """Say what the smallest size is in the units of the image."""
+    def _show_smallest(self, _: object = None) -> None:
+        """Say what the smallest size comes to: in pixels, and in the units of the image."""
         state = self._workflow.state
-        if state.reading.image is None:
-            self.physical.hide()
-            return
-        size, unit = pixel_size(state.reading.image)
-        smallest = state.options.min_size * size
-        text = f"= {smallest:.3g} {unit}" if smallest and unit != "px" else ""
-        self.physical.setText(text)
-        self.physical.setVisible(bool(text))
+        chosen = state.options.min_size
+        pixels = chosen if chosen is not None else state.card.min_size if state.card else 0
+        parts = [f"{pixels} px"] if pixels and chosen is None else []
+        if pixels and state.reading.image is not None:
+            size, unit = pixel_size(state.reading.image)
+            parts += [f"= {pixels * size:.3g} {unit}"] if unit != "px" else []
+        self.physical.setText(" ".join(parts))
+        self.physical.setVisible(bool(parts))
 
     def _change(self, **changes: Any) -> None:
         self._workflow.set_options(replace(self._workflow.state.options, **changes))

@@ -178,7 +178,8 @@ def labels_of(
     """Turn probabilities into labels of the whole image, keeping `base` outside the region."""
     stacked = image.lead_axes.endswith("z")
     steps = image.spacing[-3:] if stacked else image.spacing[-2:]
-    new: NDArray[Any] = make_mask(prediction.probability, options, stacked, token, steps)
+    wanted = options.for_model(prediction.card)
+    new: NDArray[Any] = make_mask(prediction.probability, wanted, stacked, token, steps)
     if new.shape == tuple(prediction.shape):
         return Mask(new, options)
     whole = np.zeros(prediction.shape, new.dtype)

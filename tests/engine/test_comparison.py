@@ -6,9 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
+from napari_rwkvseg.api import Segmenter
+from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.comparison import (
     HeldOut,
     block_images,
@@ -17,8 +21,12 @@ from napari_rwkvseg.engine.comparison import (
     quarters,
 )
 from napari_rwkvseg.engine.evidence import UNSEEN
+from napari_rwkvseg.engine.holdout import block_areas
+from napari_rwkvseg.engine.image import interpret
+from napari_rwkvseg.engine.prediction import PredictOptions
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, finish
-from tests.corrected import CPU, corrected, network
+from napari_rwkvseg.engine.scale import with_shrink
+from tests.corrected import CPU, corrected, model, network
 
 WHOLE = (slice(None), slice(None))
 
@@ -67,6 +75,48 @@ def test_large_planes_are_read_block_by_block_with_the_same_result(
     whole = finish(count_pixels(network(), [held], [1], CPU))
     monkeypatch.setattr("napari_rwkvseg.engine.comparison.WHOLE", 32)
     assert (finish(count_pixels(network(), [held], [1], CPU)) == whole).all()
+
+
+def test_specks_do_not_count_as_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    plane = corrected()
+    truth = plane.truth.copy()
+    parts = ndimage.label(truth)[0]
+    sizes = np.bincount(parts.ravel())[1:]
+    least = int(np.median(sizes)) + 1
+    kept = sizes[sizes >= least].sum()
+    held = HeldOut(plane, (WHOLE,))
+    found = finish(count_pixels(network(), [held], [1], CPU, min_size=least))
+    assert found[0].sum(axis=0).tolist() == [[kept, kept, truth.sum()]]
+    assert 0 < kept < truth.sum()
+    # a part that a window of a large plane cuts may be large: of it nothing is left out
+    monkeypatch.setattr("napari_rwkvseg.engine.comparison.WHOLE", 32)
+    monkeypatch.setattr("napari_rwkvseg.engine.comparison.CONTEXT", 0)
+    held = HeldOut(plane, tuple(block_areas(truth.shape).values()))
+    found = finish(count_pixels(network(), [held], [1], CPU, min_size=10_000))
+    cut = sum(_touching(truth[area]) for area in held.blocks)
+    assert found.sum(axis=(0, 1)).tolist() == [[cut, cut, truth.sum()]]
+
+
+def _touching(mask: np.ndarray) -> int:
+    """Pixels of the parts of a mask that touch its border."""
+    parts, _ = ndimage.label(mask)
+    edges = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
+    return int(np.isin(parts, edges[edges > 0]).sum())
+
+
+@pytest.mark.parametrize(("shrink", "passes"), [(1, 1), (2, 4)])
+def test_a_network_is_judged_as_it_will_segment(shrink: int, passes: int) -> None:
+    judged = with_shrink(network(), shrink)
+    seen: list[torch.Tensor] = []
+    judged.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    plane = corrected()
+    plane.image[:] -= plane.image.min()
+    plane.image[:] /= plane.image.max()
+    found = finish(count_pixels(judged, [HeldOut(plane, (WHOLE,))], [1], CPU))
+    assert len(seen) == passes
+    segmenter = Segmenter(Model(judged, model().card), PredictOptions(device="cpu", threads=1))
+    image = interpret(plane.image[..., 0], name="image")
+    assert found[0, :, 0, 1].sum() == segmenter.predict(image).sum()
 
 
 def test_a_comparison_can_be_cancelled() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from scipy import ndimage
 
 from napari_rwkvseg.engine.objects import MaskOptions, enclosed, likeliest, make_mask
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken
+from tests.fakes import fake_model
 
 OBJECTS = MaskOptions(separate=True)
 
@@ -104,6 +107,15 @@ class TestSmallestObject:
         column[:, :, 1, 1] = 1
         assert make_mask(column, MaskOptions(min_size=3), stacked=True).sum() == 3
         assert make_mask(column, MaskOptions(min_size=3), stacked=False).sum() == 0
+
+    @pytest.mark.parametrize(("chosen", "expected"), [(None, 7), (0, 0), (3, 3)])
+    def test_the_model_proposes_it_and_people_may_choose_another(
+        self, chosen: int | None, expected: int
+    ) -> None:
+        options = MaskOptions(threshold=0.3, min_size=chosen)
+        resolved = options.for_model(replace(fake_model().card, min_size=7))
+        assert resolved == MaskOptions(threshold=0.3, min_size=expected)
+        assert make_mask(self.TWO, options).sum() == (4 if chosen else 5)
 
     def test_it_holds_for_separate_objects(self) -> None:
         found = make_mask(self.TWO, MaskOptions(separate=True, min_size=2))

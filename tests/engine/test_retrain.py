@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from napari_rwkvseg.engine.card import Model
-from napari_rwkvseg.engine.comparison import HeldOut
+from napari_rwkvseg.engine.comparison import Counts, HeldOut, count_pixels
 from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.engine.finetune import Finetuned
 from napari_rwkvseg.engine.holdout import Deal, block_areas, deal_blocks, training_pieces
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Job, Progress, finish
 from napari_rwkvseg.engine.retrain import Candidate, Lesson, retrain
 from napari_rwkvseg.engine.scale import evidence_width
+from napari_rwkvseg.engine.specks import least_size
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.network.model import SegmentationNetwork
 from tests.corrected import CPU, LEARNING, QUICK, SLOPE, corrected, model, network
@@ -201,3 +203,33 @@ def test_the_scale_follows_the_objects(
     assert found.tuned.network.config.shrink == shrink
     width = evidence_width(lesson([corrected(0, size=160)]).fresh)
     assert found.object_width == (learnt if shrink == 1 else width)
+
+
+def test_a_candidate_leaves_out_what_is_much_smaller_than_corrected_objects(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+
+    def counted(*arguments: Any) -> Job[Counts]:
+        seen.append(arguments[-1])
+        return count_pixels(*arguments)
+
+    monkeypatch.setattr("napari_rwkvseg.engine.retrain.count_pixels", counted)
+    taught = lesson([corrected(0, size=160)], [corrected(1, size=160)])
+    rows, columns = np.indices(taught.replay[0].truth.shape) % 8 // 2 % 3
+    truth = ((rows > 0) & (columns > 0)).astype(np.uint8)  # squares of four by four
+    taught = replace(taught, replay=(replace(taught.replay[0], truth=truth),))
+    least = least_size((*taught.fresh, *taught.replay))
+    assert least == 4
+    assert least_size(taught.fresh) > 4
+    found = retrained(model(border=0.9, min_size=3), taught)
+    assert found.min_size == least
+    assert seen[0] == 3
+    assert set(seen[1:]) == {least}
+
+
+def test_without_a_whole_object_the_smallest_stays_what_it_was() -> None:
+    plane = corrected(0)
+    taught = lesson([replace(plane, truth=np.ones_like(plane.truth))])
+    assert least_size(taught.fresh) == 0
+    assert retrained(model(border=0.9, min_size=3), taught).min_size == 3

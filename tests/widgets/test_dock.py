@@ -4,6 +4,7 @@ import gc
 import subprocess
 import sys
 import weakref
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,26 @@ def test_the_threshold_slider_changes_the_mask_without_a_run(desk: Desk) -> None
     desk.bot.waitUntil(lambda: len(np.unique(mask.data)) == 3, timeout=WAIT)
     desk.wait_idle()
     assert desk.tab.table.count.text() == "2 objects"
+
+
+def test_the_smallest_object_is_the_models_until_another_is_chosen(desk: Desk) -> None:
+    box = desk.tab.result
+    assert box.smallest.text() == "Auto"
+    assert not box.physical.isVisible()
+    desk.viewer.add_image(blobs(), name="cells", scale=(2, 2), units="um")
+    card = desk.state.card
+    assert card is not None
+    desk.state.card = replace(card, min_size=40)
+    assert box.physical.text() == "40 px = 160 µm²"
+    box.smallest.setValue(30)
+    assert desk.state.options.min_size == 30
+    assert box.physical.text() == "= 120 µm²"
+    box.smallest.setValue(0)
+    assert desk.state.options.min_size == 0
+    assert not box.physical.isVisible()
+    box.smallest.stepDown()
+    assert desk.state.options.min_size is None
+    assert box.physical.text() == "40 px = 160 µm²"
 
 
 def test_a_click_on_a_row_goes_to_the_object(desk: Desk) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from dataclasses import replace
+
 import pytest
 from pytestqt.qtbot import QtBot
 
@@ -56,6 +58,7 @@ def test_a_card_shows_only_what_is_known() -> None:
     assert rows["Finds"] == "nucleus (separate objects)"
     assert rows["Lineage"] == "Fine-tuned from abcdef01"
     assert rows["Use"] == "For research use only. Not for diagnostic use."
+    assert dict(card_rows(replace(FULL, min_size=40)))["Leaves out"] == "Objects below 40 px"
 
 
 def test_scores_are_short_in_the_list_and_whole_on_the_card() -> None:

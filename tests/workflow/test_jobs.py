@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,15 @@ def test_bright_pixels_become_class_1() -> None:
     mask = outcome(interpret(square(), name="cells")).mask
     assert mask.labels.dtype == np.uint8
     assert np.array_equal(mask.labels, square() > 0.5)
+
+
+@pytest.mark.parametrize(("chosen", "found"), [(None, False), (0, True)])
+def test_the_model_of_a_prediction_says_what_is_too_small(chosen: int | None, found: bool) -> None:
+    options = MaskOptions(min_size=chosen)
+    load = partial(fake_model, min_size=1 + int((square() > 0.5).sum()))
+    result = outcome(interpret(square(), name="cells"), load=load, options=options)
+    assert result.mask.labels.any() == found
+    assert result.mask.options == options
 
 
 def test_the_garbage_collector_rests_while_model_and_window_are_prepared() -> None:

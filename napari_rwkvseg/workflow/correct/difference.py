@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.prediction import Prediction
+from napari_rwkvseg.engine.progress import CancelToken
 from napari_rwkvseg.workflow.correct.material import Material
 from napari_rwkvseg.workflow.correct.state import Difference
+from napari_rwkvseg.workflow.jobs import labels_of
 
 LONGEST = 480  # pixels of the longer side of the picture
 ONLY_OLD, ONLY_NEW, OTHER = 1, 2, 3
@@ -36,9 +38,13 @@ class Compared:
 
 
 def compare(
-    material: Material, found: Prediction, plane: tuple[int, ...], threshold: float
+    material: Material,
+    found: Prediction,
+    plane: tuple[int, ...],
+    options: MaskOptions,
+    token: CancelToken,
 ) -> Compared:
-    """Compare the classes of two models.
+    """Compare the classes of two models, as masks would show them.
 
     Parameters
     ----------
@@ -48,13 +54,17 @@ def compare(
         The newer one, in the same classes.
     plane : tuple of int
         Which plane to draw.
-    threshold : float
-        From which on the foreground counts, 0 to 1.
+    options : MaskOptions
+        How probabilities become masks; objects are not told apart.
+    token : CancelToken
+        Polled at every stack or plane.
     """
-    shape = material.mask.shape
-    old = _whole(material.prediction, shape, threshold)[found.region]
-    new = found.classes(threshold)
-    kinds = np.zeros(shape, np.uint8)
+    wanted = replace(options, separate=False)
+    old, new = (
+        labels_of(one, material.image, wanted, None, token).labels[found.region]
+        for one in (material.prediction, found)
+    )
+    kinds = np.zeros(material.mask.shape, np.uint8)
     part = np.zeros(new.shape, np.uint8)
     part[old != new] = OTHER
     part[(old > 0) & (new == 0)] = ONLY_OLD
@@ -84,10 +94,3 @@ def coarsest(kinds: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
     padded[: kinds.shape[0], : kinds.shape[1]] = kinds
     found: NDArray[np.uint8] = padded.reshape(height, step, width, step).max(axis=(1, 3))
     return found
-
-
-def _whole(prediction: Prediction, shape: tuple[int, ...], threshold: float) -> NDArray[Any]:
-    """Return the classes of a prediction in the whole image; background outside its region."""
-    whole = np.zeros(shape, np.uint8)
-    whole[prediction.region] = prediction.classes(threshold)
-    return whole

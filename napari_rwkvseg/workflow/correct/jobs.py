@@ -285,7 +285,7 @@ def _previewed(one: Preview, found: Prediction, token: CancelToken) -> Previewed
     token.raise_if_cancelled()
     labels, index = merge(material, mask.labels, found.region)
     outcome = Outcome(found, Mask(labels, one.options))
-    compared = compare(material, found, one.plane, one.options.threshold)
+    compared = compare(material, found, one.plane, one.options, token)
     return Previewed(one, outcome, index, labels[index], compared)
 
 
