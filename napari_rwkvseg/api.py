@@ -68,6 +68,7 @@ class Segmenter:
         objects: bool | None = None,
         threshold: float = 0.5,
         min_size: int | None = None,
+        peak: float | None = None,
         fill_holes: bool = False,
     ) -> NDArray[Any]:
         """Segment an image.
@@ -86,6 +87,8 @@ class Segmenter:
             Probability from which on a pixel is foreground, 0 to 1.
         min_size : int, optional
             Smallest object in pixels; by default what the model's card says.
+        peak : float, optional
+            Probability that an object must reach somewhere; by default what the card says.
         fill_holes : bool
             Whether enclosed background becomes foreground.
 
@@ -103,7 +106,8 @@ class Segmenter:
         """
         data = self._image(image, axes, channel)
         wanted = self.card.objects if objects is None else objects
-        return finish(self.job(data, MaskOptions(wanted, threshold, min_size, fill_holes))).labels
+        options = MaskOptions(wanted, threshold, min_size, peak, fill_holes)
+        return finish(self.job(data, options)).labels
 
     def probabilities(
         self, image: Any, *, axes: str | None = None, channel: int | None = None

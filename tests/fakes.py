@@ -42,6 +42,7 @@ def fake_model(
     context: int = 1,
     percentiles: tuple[float, float] = (0.0, 100.0),
     min_size: int = 0,
+    peak: float = 0.0,
 ) -> Model:
     """Return a model that finds what is bright."""
     card = ModelCard(
@@ -52,6 +53,7 @@ def fake_model(
         objects=objects,
         percentiles=percentiles,
         min_size=min_size,
+        peak=peak,
     )
     network = BrightnessNetwork(in_channels, 1 + len(class_names), context)
     return Model(network.eval(), card, sha256="0" * 64)  # type: ignore[arg-type]

@@ -58,6 +58,13 @@ class TestPredict:
         assert model.predict(squares()).sum() == 64
         assert model.predict(squares(), min_size=0).sum() == 64 + 63
 
+    def test_what_the_model_is_nowhere_sure_of_is_left_out_unless_asked_for(self) -> None:
+        image = squares()
+        image[20:28, 30:38] = 120
+        model = segmenter(peak=0.99)
+        assert model.predict(image).sum() == 64
+        assert model.predict(image, peak=0).sum() == 128
+
     def test_colours_are_recognised_channels_are_not(self) -> None:
         grey = squares()
         assert segmenter().predict(np.stack([grey] * 3, axis=-1)).shape == (40, 60)

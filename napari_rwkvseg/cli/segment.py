@@ -49,6 +49,12 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--min-size", type=int, metavar="PIXELS", help="smallest object (default: the model's)"
     )
+    parser.add_argument(
+        "--peak",
+        type=float,
+        metavar="P",
+        help="how sure the model must be of an object somewhere, 0 to 1 (default: the model's)",
+    )
     parser.add_argument("--fill-holes", action="store_true", help="fill enclosed background")
     add_compute(parser)
     add_tile(parser)
@@ -61,7 +67,9 @@ def run(parsed: argparse.Namespace) -> int:
     pairs = list(plan_outputs(parsed.images, parsed.out))
     segmenter = load_model(parsed.model, predict_options(parsed))
     objects = segmenter.card.objects if parsed.objects is None else parsed.objects
-    options = MaskOptions(objects, parsed.threshold, parsed.min_size, parsed.fill_holes)
+    options = MaskOptions(
+        objects, parsed.threshold, parsed.min_size, parsed.peak, parsed.fill_holes
+    )
     failed = 0
     for source, target in pairs:
         try:

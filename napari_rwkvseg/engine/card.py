@@ -34,8 +34,11 @@ class ModelCard:
         Width of the objects that it has learnt, in pixels of the image, see `object_width` in
         `scale`; 0 if not known.
     min_size : int
-        Pixels of the smallest object that it should find, from `least_size` in `specks`; smaller
+        Pixels of the smallest object that it should find, from `least_size` in `doubt`; smaller
         ones are left out unless people choose another size. 0 leaves out nothing.
+    peak : float
+        Probability that its objects reach somewhere, from `least_peak`; others are left out unless
+        people want them. 0 leaves out nothing.
     size, data, data_licence, attribution, command : str
         Network size; training data, their licence, whom to credit; the command that trained it.
     seed, steps : int
@@ -60,6 +63,7 @@ class ModelCard:
     percentiles: tuple[float, float] = (1.0, 99.8)
     object_width: float = 0.0
     min_size: int = 0
+    peak: float = 0.0
     size: str = ""
     data: str = ""
     data_licence: str = ""

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_rwkvseg.engine.doubt import KEEP_ALL, Limits
 from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.engine.forward import mean_over_mirrors, mirrors_for
 from napari_rwkvseg.engine.holdout import Rectangle
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.source import widened
-from napari_rwkvseg.engine.specks import small_parts
 from napari_rwkvseg.network.model import SegmentationNetwork
 
 CONTEXT = 64  # pixels around a block that the network sees
@@ -53,7 +53,7 @@ def count_pixels(
     class_rows: Sequence[int | None],
     device: torch.device,
     token: CancelToken | None = None,
-    min_size: int = 0,
+    limits: Limits = KEEP_ALL,
 ) -> Job[Counts]:
     """Compare a network with what is held out, block by block.
 
@@ -70,8 +70,8 @@ def count_pixels(
         Where the network lies.
     token : CancelToken, optional
         Polled at every forward pass.
-    min_size : int
-        Pixels of the smallest object that counts as found.
+    limits : Limits
+        What a find must have to count.
 
     Yields
     ------
@@ -85,7 +85,7 @@ def count_pixels(
     """
     counts: list[list[list[list[int]]]] = []
     for done, held in enumerate(held_out, start=1):
-        found = _Finder(network, held.evidence, device, token, min_size)
+        found = _Finder(network, held.evidence, device, token, limits)
         for block in held.blocks:
             seen = quarters(held.evidence.seen[block])
             truth = quarters(held.evidence.truth[block])
@@ -101,6 +101,26 @@ def count_pixels(
             )
         yield Progress(done, len(held_out), "Comparing on held-out corrections")
     return np.array(counts, np.float64).reshape(-1, QUARTERS, len(class_rows), 3)
+
+
+def probabilities(
+    network: SegmentationNetwork,
+    image: NDArray[np.floating],
+    device: torch.device,
+    token: CancelToken | None = None,
+) -> NDArray[np.float32]:
+    """Return what a network makes of a normalised plane (H, W, C), as in prediction.
+
+    Returns
+    -------
+    ndarray, float32, shape (1 + K, H, W)
+        Background first.
+    """
+    pixels = torch.from_numpy(np.asarray(image, np.float32)).permute(2, 0, 1)[None].to(device)
+    with torch.inference_mode():
+        found = mean_over_mirrors(network, pixels, mirrors_for(network), token)
+    result: NDArray[np.float32] = found[0].cpu().numpy()
+    return result
 
 
 def quarters(block: NDArray[Any]) -> list[NDArray[Any]]:
@@ -140,10 +160,10 @@ class _Finder:
         evidence: Evidence,
         device: torch.device,
         token: CancelToken | None,
-        min_size: int,
+        limits: Limits,
     ) -> None:
         self._network, self._device, self._token = network, device, token
-        self._min_size = min_size
+        self._limits = limits
         self._image = evidence.image
         self._whole: NDArray[Any] | None = None
         if max(evidence.truth.shape) <= WHOLE:
@@ -163,14 +183,10 @@ class _Finder:
         return result
 
     def _forward(self, area: Rectangle) -> NDArray[Any]:
-        values = np.asarray(self._image[area], np.float32)
-        image = torch.from_numpy(values).permute(2, 0, 1)[None].to(self._device)
-        mirrors = mirrors_for(self._network)
-        with torch.inference_mode():
-            probability = mean_over_mirrors(self._network, image, mirrors, self._token)
-        found: NDArray[Any] = probability[0].argmax(0).cpu().numpy()
-        if self._min_size > 1:
-            cut = found.shape != self._image.shape[:2]
-            for k in np.unique(found[found > 0]):
-                found[small_parts(found == k, self._min_size, cut)] = 0
+        part = self._image[area]
+        values = probabilities(self._network, part, self._device, self._token)
+        found: NDArray[Any] = values.argmax(axis=0)
+        cut = found.shape != self._image.shape[:2]
+        for k in range(1, len(values)):
+            found[self._limits.doubted(found == k, values[k], cut)] = 0
         return found

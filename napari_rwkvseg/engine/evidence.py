@@ -8,7 +8,7 @@ nothing, whatever it shows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,18 @@ class Evidence:
         """Where the truth counts, shape (H, W)."""
         result: NDArray[np.bool_] = self.levels > UNSEEN
         return result
+
+    def around_object(self, side: int) -> Evidence:
+        """Return a square around the middle foreground pixel; all of a plane that is not larger."""
+        inside = np.flatnonzero(self.seen & (self.truth > 0))
+        if max(self.truth.shape) <= side or not len(inside):
+            return self
+        places = divmod(int(inside[len(inside) // 2]), self.truth.shape[1])
+        starts = [max(0, place - side // 2) for place in places]
+        window = tuple(slice(start, start + side) for start in starts)
+        return replace(
+            self, image=self.image[window], truth=self.truth[window], levels=self.levels[window]
+        )
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import scipy  # its parts load at first use: in a worker, not while the dock ope
 from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.card import ModelCard
+from napari_rwkvseg.engine.doubt import Limits
 from napari_rwkvseg.engine.progress import CancelToken
 from napari_rwkvseg.engine.separate import separate
-from napari_rwkvseg.engine.specks import small_parts
 
 MAX_CLASSES = 255  # a class mask is uint8
 
@@ -30,6 +30,9 @@ class MaskOptions:
     min_size : int, optional
         Smallest object kept, in pixels (voxels in a stack); 0 keeps all. None leaves it to the
         model, see `for_model`.
+    peak : float, optional
+        Probability that an object must reach somewhere, 0 to 1, where the threshold is 0.5; with
+        another threshold it moves along. 0 keeps all. None leaves it to the model too.
     fill_holes : bool
         Whether background enclosed in a plane becomes foreground.
     seed_distance : float
@@ -45,24 +48,27 @@ class MaskOptions:
     separate: bool = False
     threshold: float = 0.5
     min_size: int | None = None
+    peak: float | None = None
     fill_holes: bool = False
     seed_distance: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"threshold must be 0 to 1, got {self.threshold}")
+        for name in ("threshold", "peak"):
+            if not 0 <= (getattr(self, name) or 0) <= 1:
+                raise ValueError(f"{name} must be 0 to 1, got {getattr(self, name)}")
         for name in ("min_size", "seed_distance"):
             if (getattr(self, name) or 0) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
     @property
-    def least(self) -> int:
-        """Pixels of the smallest object kept; 0 if that is still left to a model."""
-        return self.min_size or 0
+    def limits(self) -> Limits:
+        """What a find must have to be an object; what is still left to a model asks for nothing."""
+        return Limits(self.min_size or 0, self.peak or 0.0).at(self.threshold)
 
     def for_model(self, card: ModelCard) -> MaskOptions:
-        """Return the options for what a model found: its smallest object, unless one is chosen."""
-        return self if self.min_size is not None else replace(self, min_size=card.min_size)
+        """Return the options for what a model found: its own limits, unless others are chosen."""
+        min_size = card.min_size if self.min_size is None else self.min_size
+        return replace(self, min_size=min_size, peak=card.peak if self.peak is None else self.peak)
 
 
 def make_mask(
@@ -123,13 +129,13 @@ def make_mask(
 
 
 def _classes(part: NDArray[np.floating], options: MaskOptions) -> NDArray[np.uint8]:
-    """Return the classes of one plane or stack, holes filled and small parts removed."""
+    """Return the classes of one plane or stack, holes filled and doubtful parts removed."""
     classes = likeliest(part, options.threshold)
     if options.fill_holes:
         _fill_holes(classes)
-    if options.least > 1:
-        for k in range(1, len(part) + 1):
-            classes[small_parts(classes == k, options.least)] = 0
+    limits = options.limits
+    for k, probability in enumerate(part, start=1):
+        classes[limits.doubted(classes == k, probability)] = 0
     return classes
 
 
@@ -164,8 +170,9 @@ def _objects(
 ) -> tuple[NDArray[np.int32], int]:
     """Return the objects of one plane or stack, numbered after `last`, and the last number."""
     labels = np.zeros(classes.shape, np.int32)
+    distance, least = options.seed_distance, options.limits.min_size
     for k, probability in enumerate(part, start=1):
-        found = separate(classes == k, probability, steps, options.seed_distance, options.least)
+        found = separate(classes == k, probability, steps, distance, least)
         inside = found > 0
         labels[inside] = found[inside] + last
         last += int(found.max(initial=0))

@@ -18,19 +18,21 @@ from napari_rwkvseg.engine.comparison import (
     block_images,
     block_pixels,
     count_pixels,
+    probabilities,
 )
+from napari_rwkvseg.engine.doubt import KEEP_ALL, Limits, least_peak, least_size
 from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.engine.finetune import Finetuned, finetune
 from napari_rwkvseg.engine.judge import Verdict, judge
 from napari_rwkvseg.engine.progress import CancelToken, Job
 from napari_rwkvseg.engine.scale import evidence_width, fitting_shrink, with_shrink
-from napari_rwkvseg.engine.specks import least_size
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.network.model import SegmentationNetwork
 
 LEAST_SHARE = 0.5  # of the seconds that learning gets, however long the comparison takes
 SHORTER = (0.5, 0.25, 0.125)  # parts of the way that are tried if the whole of it is not better
 CONTRADICTS = 0.1  # Dice: who loses so much has not forgotten, but was told the opposite
+MOST_PEAKS, PEAK_SIDE = 12, 384  # pieces looked at for peaks, and their side: seconds count
 COMPARED = 2.5  # comparisons that learning must leave time for, the first one included
 
 
@@ -68,15 +70,15 @@ class Candidate:
         Of that way; 1 is all of it.
     object_width : float
         For the card of the new model.
-    min_size : int
-        Pixels of the smallest object that it finds, for the card too.
+    limits : Limits
+        What its finds must have to count, for the card too.
     """
 
     tuned: Finetuned
     verdict: Verdict
     share: float = 1.0
     object_width: float = 0.0
-    min_size: int = 0
+    limits: Limits = KEEP_ALL
 
 
 def retrain(
@@ -123,11 +125,9 @@ def retrain(
     start = clock()
     network = with_classes(model.network, old_names, names)
     network, width = _at_fitting_scale(network, model.card.object_width, lesson, token)
-    least = least_size((*lesson.fresh, *lesson.replay)) or model.card.min_size
     measured = clock() - start
-    old = yield from _count(
-        model.network, lesson.held_out, rows, device, token, model.card.min_size
-    )
+    limits = Limits(model.card.min_size, model.card.peak)
+    old = yield from _count(model.network, lesson.held_out, rows, limits, device, token)
     spent = clock() - start - measured
     if network.config.shrink != model.network.config.shrink:
         # what the old model sees at its own scale is as wrong as what made people correct it
@@ -146,10 +146,11 @@ def retrain(
         token,
         clock,
     )
+    least = least_size((*lesson.fresh, *lesson.replay)) or model.card.min_size
     found = yield from _longest_step(
-        network, tuned, lesson, old, options.seed, device, token, least
+        network, tuned, lesson, old, options.seed, least, device, token
     )
-    return replace(found, object_width=width, min_size=least)
+    return replace(found, object_width=width)
 
 
 def _at_fitting_scale(
@@ -172,18 +173,19 @@ def _longest_step(
     lesson: Lesson,
     old: Counts,
     seed: int,
+    min_size: int,
     device: torch.device,
     token: CancelToken | None,
-    min_size: int,
 ) -> Job[Candidate]:
     """Go as far from the start as is better; if nothing is, as far as nothing is forgotten."""
     rows = list(range(1, 1 + len(lesson.class_names)))
     tried: list[Candidate] = []
     for share in (1.0, *SHORTER):
         network = tuned.network if share == 1 else blend(start, tuned.network, share)
-        new = yield from _count(network, lesson.held_out, rows, device, token, min_size)
+        limits = Limits(min_size, _taught_peak(network, lesson, device, token))
+        new = yield from _count(network, lesson.held_out, rows, limits, device, token)
         verdict = _judge(lesson, old, new, seed, look=len(tried) + 1)
-        tried.append(Candidate(replace(tuned, network=network), verdict, share))
+        tried.append(Candidate(replace(tuned, network=network), verdict, share, limits=limits))
         if verdict.answer == "better" or _contradicts(tried[0].verdict):
             return tried[-1]
     return next((one for one in tried if not one.verdict.forgets), tried[0])
@@ -194,15 +196,30 @@ def _contradicts(whole: Verdict) -> bool:
     return whole.replay is not None and whole.replay.gain < -CONTRADICTS
 
 
+def _taught_peak(
+    network: SegmentationNetwork, lesson: Lesson, device: torch.device, token: CancelToken | None
+) -> float:
+    """Return how sure a network is, at its peak, of the objects that it was taught."""
+    showing = [piece for piece in (*lesson.fresh, *lesson.replay) if piece.truth[piece.seen].any()]
+    some = showing[:: 1 + len(showing) // MOST_PEAKS]
+    network.to(device)
+    found = []
+    for piece in some:
+        part = piece.around_object(PEAK_SIDE)
+        found.append((part, probabilities(network, part.image, device, token)[1:]))
+    network.cpu()
+    return least_peak(found)
+
+
 def _count(
     network: SegmentationNetwork,
     held_out: Sequence[HeldOut],
     rows: Sequence[int | None],
+    limits: Limits,
     device: torch.device,
     token: CancelToken | None,
-    min_size: int,
 ) -> Job[Counts]:
-    counts = yield from count_pixels(network.to(device), held_out, rows, device, token, min_size)
+    counts = yield from count_pixels(network.to(device), held_out, rows, device, token, limits)
     network.cpu()
     return counts
 

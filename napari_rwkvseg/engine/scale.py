@@ -86,15 +86,8 @@ def _without_slivers(images: list[list[NDArray[np.uint8]]]) -> list[list[NDArray
 
 def _around_object(piece: Evidence) -> NDArray[np.uint8]:
     """Return the truth where it was seen, of a large piece a square around its middle object."""
-    truth = np.where(piece.seen, piece.truth, 0)
-    if max(truth.shape) <= MEASURED_SIDE:
-        return truth
-    inside = np.flatnonzero(truth)
-    if not len(inside):
-        return truth
-    places = divmod(int(inside[len(inside) // 2]), truth.shape[1])
-    starts = [max(0, place - MEASURED_SIDE // 2) for place in places]
-    return truth[tuple(slice(start, start + MEASURED_SIDE) for start in starts)]
+    part = piece.around_object(MEASURED_SIDE)
+    return np.where(part.seen, part.truth, 0)
 
 
 def fitting_shrink(config: NetworkConfig, learnt: float, wanted: float, side: int) -> int:

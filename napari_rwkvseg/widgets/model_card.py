@@ -47,7 +47,7 @@ def card_rows(card: ModelCard) -> list[tuple[str, str]]:
     rows = [
         ("Reads", card.modality),
         ("Finds", ", ".join(card.class_names) + (" (separate objects)" if card.objects else "")),
-        ("Leaves out", f"Objects below {card.min_size} px" if card.min_size else ""),
+        ("Leaves out", left_out(card)),
         ("Scores", scores(card)),
         ("Data", card.data),
         ("Licence", card.data_licence),
@@ -58,6 +58,15 @@ def card_rows(card: ModelCard) -> list[tuple[str, str]]:
         ("Use", card.notice),
     ]
     return [(name, text) for name, text in rows if text]
+
+
+def left_out(card: ModelCard) -> str:
+    """Return which finds a model leaves out unless people want them."""
+    parts = [
+        f"objects below {card.min_size} px" if card.min_size else "",
+        f"objects of which it is nowhere {100 * card.peak:.0f} % sure" if card.peak else "",
+    ]
+    return ", ".join(filter(None, parts)).capitalize()
 
 
 def scores(card: ModelCard) -> str:

@@ -40,6 +40,7 @@ class ResultBox(QWidget):
         self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.smallest = QSpinBox()
         self.physical = muted()
+        self.doubtful = QCheckBox("Keep doubtful objects")
         self.holes = QCheckBox("Fill holes")
         self.probability = QCheckBox("Probability")
         self.uncertainty = QCheckBox("Uncertainty")
@@ -55,12 +56,13 @@ class ResultBox(QWidget):
         self.smallest.valueChanged.connect(
             lambda n: self._change(min_size=None if n == AUTO else n)
         )
+        self.doubtful.toggled.connect(lambda on: self._change(peak=0.0 if on else None))
         self.holes.toggled.connect(lambda on: self._change(fill_holes=on))
         self.probability.toggled.connect(self._change_extras)
         self.uncertainty.toggled.connect(self._change_extras)
         listen(self, workflow.state.events.options, self._show)
         listen(self, workflow.state.events.reading, self._show_smallest)
-        listen(self, workflow.state.events.card, self._show_smallest)
+        listen(self, workflow.state.events.card, self._show_card)
         self._show(workflow.state.options)
 
     def _set_up(self) -> None:
@@ -78,6 +80,9 @@ class ResultBox(QWidget):
             "Smaller objects and islands are left out. Auto: below a quarter of the smallest "
             "objects that the model learnt from corrections. 0 keeps all."
         )
+        self.doubtful.setToolTip(
+            "Also show objects of which the model is nowhere as sure as of those it was taught"
+        )
         self.holes.setToolTip("Fill background that is enclosed by an object")
         self.probability.setToolTip("Add a layer with the probability, 0 to 1, at the next run")
         self.uncertainty.setToolTip("Add a layer that is bright where the model is unsure")
@@ -93,22 +98,32 @@ class ResultBox(QWidget):
         name_row(grid, 1, "Threshold", self.threshold)
         name_row(grid, 2, "Smallest", self.smallest)
         grid.addWidget(self.physical, 3, 1)
-        grid.addWidget(self.holes, 4, 1)
-        grid.addWidget(QLabel("Also add"), 5, 0)
-        grid.addWidget(self.probability, 5, 1)
-        grid.addWidget(self.uncertainty, 6, 1)
+        grid.addWidget(self.doubtful, 4, 1)
+        grid.addWidget(self.holes, 5, 1)
+        grid.addWidget(QLabel("Also add"), 6, 0)
+        grid.addWidget(self.probability, 6, 1)
+        grid.addWidget(self.uncertainty, 7, 1)
         self.smallest.setAccessibleName("Smallest object in pixels")
 
     def _show(self, options: MaskOptions) -> None:
-        widgets = (self.objects, self.classes, self.threshold, self.smallest, self.holes)
+        widgets = (
+            self.objects, self.classes, self.threshold, self.smallest, self.doubtful, self.holes
+        )  # fmt: skip
         for widget in widgets:
             widget.blockSignals(True)
         (self.objects if options.separate else self.classes).setChecked(True)
         self.threshold.setValue(options.threshold)
         self.smallest.setValue(AUTO if options.min_size is None else options.min_size)
+        self.doubtful.setChecked(options.peak == 0)
         self.holes.setChecked(options.fill_holes)
         for widget in widgets:
             widget.blockSignals(False)
+        self._show_card()
+
+    def _show_card(self, _: object = None) -> None:
+        """Offer what the chosen model leaves out."""
+        card = self._workflow.state.card
+        self.doubtful.setVisible(bool(card and card.peak))
         self._show_smallest()
 
     def _show_smallest(self, _: object = None) -> None:

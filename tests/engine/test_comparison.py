@@ -20,6 +20,7 @@ from napari_rwkvseg.engine.comparison import (
     count_pixels,
     quarters,
 )
+from napari_rwkvseg.engine.doubt import Limits
 from napari_rwkvseg.engine.evidence import UNSEEN
 from napari_rwkvseg.engine.holdout import block_areas
 from napari_rwkvseg.engine.image import interpret
@@ -85,14 +86,14 @@ def test_specks_do_not_count_as_found(monkeypatch: pytest.MonkeyPatch) -> None:
     least = int(np.median(sizes)) + 1
     kept = sizes[sizes >= least].sum()
     held = HeldOut(plane, (WHOLE,))
-    found = finish(count_pixels(network(), [held], [1], CPU, min_size=least))
+    found = finish(count_pixels(network(), [held], [1], CPU, limits=Limits(min_size=least)))
     assert found[0].sum(axis=0).tolist() == [[kept, kept, truth.sum()]]
     assert 0 < kept < truth.sum()
     # a part that a window of a large plane cuts may be large: of it nothing is left out
     monkeypatch.setattr("napari_rwkvseg.engine.comparison.WHOLE", 32)
     monkeypatch.setattr("napari_rwkvseg.engine.comparison.CONTEXT", 0)
     held = HeldOut(plane, tuple(block_areas(truth.shape).values()))
-    found = finish(count_pixels(network(), [held], [1], CPU, min_size=10_000))
+    found = finish(count_pixels(network(), [held], [1], CPU, limits=Limits(min_size=10_000)))
     cut = sum(_touching(truth[area]) for area in held.blocks)
     assert found.sum(axis=(0, 1)).tolist() == [[cut, cut, truth.sum()]]
 

@@ -112,14 +112,37 @@ class TestSmallestObject:
     def test_the_model_proposes_it_and_people_may_choose_another(
         self, chosen: int | None, expected: int
     ) -> None:
-        options = MaskOptions(threshold=0.3, min_size=chosen)
-        resolved = options.for_model(replace(fake_model().card, min_size=7))
-        assert resolved == MaskOptions(threshold=0.3, min_size=expected)
+        options = MaskOptions(threshold=0.3, min_size=chosen, peak=0.5)
+        resolved = options.for_model(replace(fake_model().card, min_size=7, peak=0.9))
+        assert resolved == MaskOptions(threshold=0.3, min_size=expected, peak=0.5)
         assert make_mask(self.TWO, options).sum() == (4 if chosen else 5)
 
     def test_it_holds_for_separate_objects(self) -> None:
         found = make_mask(self.TWO, MaskOptions(separate=True, min_size=2))
         assert found.tolist() == labels_of("110000", "110000", "000000")
+
+
+class TestPeak:
+    TWO = picture("860000", "660005", "000000")
+
+    def test_what_nowhere_reaches_it_vanishes(self) -> None:
+        def size(**options: float) -> int:
+            return int(make_mask(self.TWO, MaskOptions(**options)).sum())
+
+        assert [size(peak=p) for p in (0, 0.5, 0.7, 0.85)] == [5, 5, 4, 0]
+        # the border and the peak move together: at half the odds, half are enough
+        assert size(threshold=0.2, peak=0.85) == 4
+        assert size(threshold=0.2, peak=0.5) == 5
+
+    def test_the_model_says_how_high_it_is_unless_people_want_all(self) -> None:
+        card = replace(fake_model().card, peak=0.9)
+        assert MaskOptions().for_model(card).peak == 0.9
+        assert MaskOptions(peak=0).for_model(card).peak == 0
+
+    @pytest.mark.parametrize("peak", [-0.1, 1.1])
+    def test_it_is_a_probability(self, peak: float) -> None:
+        with pytest.raises(ValueError, match="peak must be 0 to 1"):
+            MaskOptions(peak=peak)
 
 
 class TestObjects:

@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from napari_rwkvseg.engine.card import Model
-from napari_rwkvseg.engine.comparison import Counts, HeldOut, count_pixels
+from napari_rwkvseg.engine.comparison import Counts, HeldOut, count_pixels, probabilities
+from napari_rwkvseg.engine.doubt import SUREST, Limits, least_peak, least_size
 from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.engine.finetune import Finetuned
 from napari_rwkvseg.engine.holdout import Deal, block_areas, deal_blocks, training_pieces
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Job, Progress, finish
 from napari_rwkvseg.engine.retrain import Candidate, Lesson, retrain
 from napari_rwkvseg.engine.scale import evidence_width
-from napari_rwkvseg.engine.specks import least_size
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.network.model import SegmentationNetwork
 from tests.corrected import CPU, LEARNING, QUICK, SLOPE, corrected, model, network
@@ -205,10 +205,10 @@ def test_the_scale_follows_the_objects(
     assert found.object_width == (learnt if shrink == 1 else width)
 
 
-def test_a_candidate_leaves_out_what_is_much_smaller_than_corrected_objects(
+def test_a_candidate_leaves_out_what_is_unlike_corrected_objects(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seen: list[int] = []
+    seen: list[Limits] = []
 
     def counted(*arguments: Any) -> Job[Counts]:
         seen.append(arguments[-1])
@@ -219,17 +219,25 @@ def test_a_candidate_leaves_out_what_is_much_smaller_than_corrected_objects(
     rows, columns = np.indices(taught.replay[0].truth.shape) % 8 // 2 % 3
     truth = ((rows > 0) & (columns > 0)).astype(np.uint8)  # squares of four by four
     taught = replace(taught, replay=(replace(taught.replay[0], truth=truth),))
-    least = least_size((*taught.fresh, *taught.replay))
-    assert least == 4
     assert least_size(taught.fresh) > 4
-    found = retrained(model(border=0.9, min_size=3), taught)
-    assert found.min_size == least
-    assert seen[0] == 3
-    assert set(seen[1:]) == {least}
+    found = retrained(model(border=0.9, min_size=3, peak=0.25), taught)
+    assert found.limits.min_size == 4
+    assert seen[0] == Limits(3, 0.25)
+    assert {limits.min_size for limits in seen[1:]} == {4}
+    assert found.limits in seen[1:]
+
+
+def test_the_peak_is_that_of_the_candidate_on_what_it_was_taught() -> None:
+    taught = lesson([corrected(0)])
+    found = retrained(model(border=0.9), taught)
+    pieces = [piece for piece in taught.fresh if piece.truth.any()]
+    peaks = [(p, probabilities(found.tuned.network, p.image, CPU)[1:]) for p in pieces]
+    assert found.limits.peak == least_peak(peaks)
+    assert 0.5 < found.limits.peak <= SUREST
 
 
 def test_without_a_whole_object_the_smallest_stays_what_it_was() -> None:
     plane = corrected(0)
     taught = lesson([replace(plane, truth=np.ones_like(plane.truth))])
     assert least_size(taught.fresh) == 0
-    assert retrained(model(border=0.9, min_size=3), taught).min_size == 3
+    assert retrained(model(border=0.9, min_size=3), taught).limits.min_size == 3

@@ -174,6 +174,8 @@ def test_64_blocks_are_allowed():
         ("percentiles", "19"),
         ("min_size", -1),
         ("min_size", 2.5),
+        ("peak", 1.5),
+        ("peak", "sure"),
         ("seed", 1.5),
         ("seed", True),
         ("steps", -1),

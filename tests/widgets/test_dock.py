@@ -126,6 +126,19 @@ def test_the_smallest_object_is_the_models_until_another_is_chosen(desk: Desk) -
     assert box.physical.text() == "40 px = 160 µm²"
 
 
+def test_doubtful_objects_are_offered_where_the_model_leaves_some_out(desk: Desk) -> None:
+    box = desk.tab.result
+    card = desk.state.card
+    assert card is not None
+    assert box.doubtful.isHidden()
+    desk.state.card = replace(card, peak=0.98)
+    assert not box.doubtful.isHidden()
+    box.doubtful.click()
+    assert desk.state.options.peak == 0
+    box.doubtful.click()
+    assert desk.state.options.peak is None
+
+
 def test_a_click_on_a_row_goes_to_the_object(desk: Desk) -> None:
     desk.viewer.add_image(blobs(), name="cells", scale=(2, 2), translate=(10, 20))
     mask = desk.segment()

@@ -58,6 +58,8 @@ def test_a_card_shows_only_what_is_known() -> None:
     assert rows["Lineage"] == "Fine-tuned from abcdef01"
     assert rows["Use"] == "For research use only. Not for diagnostic use."
     assert dict(card_rows(replace(FULL, min_size=40)))["Leaves out"] == "Objects below 40 px"
+    both = "Objects below 40 px, objects of which it is nowhere 98 % sure"
+    assert dict(card_rows(replace(FULL, min_size=40, peak=0.98)))["Leaves out"] == both
 
 
 def test_scores_are_short_in_the_list_and_whole_on_the_card() -> None:

@@ -1,0 +1,156 @@
+"""Which finds are to be doubted, learnt from the objects that people corrected.
+
+A network that has seen three lesions finds some in healthy tissue too. Most of these are much
+smaller than any that it was shown, or the network is nowhere as sure of them as it is of those.
+Such finds are left out, unless people ask for them. The second rule is a threshold with hysteresis
+(Canny, IEEE TPAMI 8:679, 1986): one probability decides how far an object reaches, a higher one
+whether it is there at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy  # its parts load at first use: in a worker, not while the dock opens
+from numpy.typing import NDArray
+
+from napari_rwkvseg.engine.evidence import Evidence
+
+SHARE = 0.25  # of the size of a small object: half of its width
+SMALL = 0.05  # quantile of sizes and peaks: a stray dab of the brush is no object
+SUREST = 0.98  # no more is asked for: networks are surer of what they were taught than of the rest
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a connected find must have to be an object.
+
+    Attributes
+    ----------
+    min_size : int
+        Pixels, or voxels in a stack.
+    peak : float
+        Probability that it reaches somewhere, 0 to 1, where its border lies at 0.5.
+    """
+
+    min_size: int = 0
+    peak: float = 0.0
+
+    def at(self, threshold: float) -> Limits:
+        """Return the limits for another border: the peak moves by as much, in logits."""
+        if not 0 < self.peak < 1 or not 0 < threshold < 1:
+            return self
+        odds = self.peak / (1 - self.peak) * threshold / (1 - threshold)
+        return Limits(self.min_size, odds / (1 + odds))
+
+    def doubted(
+        self, mask: NDArray[np.bool_], probability: NDArray[np.floating], cut: bool = False
+    ) -> NDArray[np.bool_]:
+        """Return the connected parts of a mask that are no objects.
+
+        Parameters
+        ----------
+        mask : ndarray, bool, shape (H, W) or (D, H, W)
+            Of one class.
+        probability : ndarray, float, same shape
+            Of that class, 0 to 1.
+        cut : bool
+            Whether a plane goes on beyond its borders: parts that touch them may be larger and
+            surer there, and are not doubted.
+        """
+        if self.min_size <= 1 and self.peak <= 0:
+            return np.zeros_like(mask)
+        parts, count = scipy.ndimage.label(mask)
+        doubtful = np.bincount(parts.ravel(), minlength=1 + count) < self.min_size
+        doubtful |= _peaks(probability, parts, count) < self.peak
+        doubtful[0] = False
+        if cut:
+            doubtful[parts[_beside_unknown(np.ones_like(mask))]] = False
+        inside: NDArray[np.bool_] = doubtful[parts]
+        return inside
+
+
+KEEP_ALL = Limits()
+
+
+def least_size(pieces: Sequence[Evidence]) -> int:
+    """Return the least number of pixels that an object should have, by those in corrected images.
+
+    Parameters
+    ----------
+    pieces : sequence of Evidence
+        Corrections to learn from.
+
+    Returns
+    -------
+    int
+        A quarter of the size of the smallest objects; 0, where nothing is left out, if no object
+        is seen whole: one that a border or pixels without evidence cut may be of any size.
+    """
+    sizes = np.concatenate([[], *map(_whole_sizes, pieces)])
+    return int(SHARE * np.quantile(sizes, SMALL, method="lower")) if len(sizes) else 0
+
+
+def least_peak(pieces: Sequence[tuple[Evidence, NDArray[np.floating]]]) -> float:
+    """Return how sure a network should be of an object somewhere, by those that it was taught.
+
+    Parameters
+    ----------
+    pieces : sequence of (Evidence, ndarray of shape (K, H, W))
+        Corrections that it has learnt from, with the probabilities that it gives to the classes.
+
+    Returns
+    -------
+    float
+        0 to `SUREST`: the peak of the objects of which it is least sure, slivers at a border
+        aside, for large objects count more; 0 without any object.
+    """
+    found = [_taught_peaks(piece, probability) for piece, probability in pieces]
+    peaks, sizes = np.concatenate([np.zeros((2, 0)), *found], axis=1)
+    if not len(peaks):
+        return 0.0
+    low = np.quantile(peaks, SMALL, weights=sizes, method="inverted_cdf")
+    return min(SUREST, float(low))
+
+
+def _whole_sizes(piece: Evidence) -> NDArray[np.intp]:
+    """Return the pixels of each object of a plane that is seen whole."""
+    sizes = []
+    for k in _classes(piece):
+        parts, count = scipy.ndimage.label(piece.seen & (piece.truth == k))
+        whole = np.ones(1 + count, bool)
+        whole[parts[_beside_unknown(piece.seen)]] = False
+        whole[0] = False
+        sizes.append(np.bincount(parts.ravel(), minlength=1 + count)[whole])
+    return np.concatenate(sizes) if sizes else np.zeros(0, np.intp)
+
+
+def _taught_peaks(piece: Evidence, found: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the peak of the probabilities (K, H, W) in each object, and its pixels, (2, n)."""
+    objects = [np.zeros((2, 0))]
+    for k in _classes(piece):
+        parts, count = scipy.ndimage.label(piece.seen & (piece.truth == k))
+        sizes = np.bincount(parts.ravel(), minlength=1 + count)
+        objects.append(np.stack([_peaks(found[k - 1], parts, count), sizes])[:, 1:])
+    return np.concatenate(objects, axis=1)
+
+
+def _classes(piece: Evidence) -> list[int]:
+    return [int(k) for k in np.unique(piece.truth[piece.seen]) if k]
+
+
+def _peaks(
+    probability: NDArray[np.floating], parts: NDArray[np.integer], count: int
+) -> NDArray[np.float64]:
+    """Return the highest probability in each part, background first, shape (1 + count,)."""
+    values = np.asarray(probability, np.float32)
+    highest = scipy.ndimage.maximum(values, parts, np.arange(1 + count))
+    return np.asarray(highest, np.float64)
+
+
+def _beside_unknown(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the pixels (H, W) with a neighbour of which nothing is known, the border's too."""
+    beside: NDArray[np.bool_] = ~scipy.ndimage.binary_erosion(seen)
+    return beside
