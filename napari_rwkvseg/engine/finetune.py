@@ -26,7 +26,7 @@ from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.tuner import EncodedViews, FinetuneOptions, Tuner
 from napari_rwkvseg.network.model import SegmentationNetwork
 
-MARGIN = 0.95  # of the seconds that steps are planned for: the pace may fall
+MARGIN = 0.9  # of the seconds that steps are planned for: the pace may fall
 FEWEST = 8  # steps of a planned run, however slow the computer
 HEAD_COST = 0.5  # of a step of the first phase, against one of the second
 CHECKS, CHECK_VIEWS = 12, 8  # in a run; views that a check looks at
@@ -103,8 +103,9 @@ def finetune(
     """
     if not any(piece.seen.any() for piece in (*fresh, *replay)):
         raise ValueError("no pixel to learn from: correct or accept a region first")
+    start = clock()
     tuner = Tuner(network, teacher, shared, options, device)
-    run = _Run(tuner, fresh, replay, token or CancelToken(), clock)
+    run = _Run(tuner, fresh, replay, token or CancelToken(), clock, start)
     steps = yield from run.steps()
     return Finetuned(tuner.average.cpu(), steps, run.planned)
 
@@ -119,17 +120,18 @@ class _Run:
         replay: Sequence[Evidence],
         token: CancelToken,
         clock: Callable[[], float],
+        start: float,
     ) -> None:
         self._fresh = EvidenceSource(fresh or replay)
         self._replay = EvidenceSource(replay) if replay else None
         self._tuner, self._options = tuner, tuner.options
         widest = max(max(piece.truth.shape) for piece in (*fresh, *replay))
         self._crop = min(tuner.options.crop * tuner.network.config.shrink, widest)
-        self._token, self._clock, self._start = token, clock, clock()
+        self._token, self._clock, self._start = token, clock, start
+        self._checked = self._draw(CHECK, CHECK_VIEWS, plain=True)
         self.planned = self._options.steps or self._plan()
         self._every = max(1, self.planned // CHECKS)
-        self._best, self._stale = -math.inf, 0
-        self._checked = self._draw(CHECK, CHECK_VIEWS, plain=True)
+        self._best, self._stale, self._longest = -math.inf, 0, 0.0
 
     def steps(self) -> Job[int]:
         """Take all steps; return how many."""
@@ -139,6 +141,7 @@ class _Run:
             self._token.raise_if_cancelled()
             if step >= FEWEST and self._late():
                 return step
+            began = self._clock()
             if step in (0, head):
                 self._tuner.begin_phase(head_only=step < head)
             if encoded is not None and step < head:
@@ -146,6 +149,7 @@ class _Run:
             else:
                 loss = self._step(step, step - head, self.planned - head)
             metrics = (("loss", loss), *self._check(step + 1))
+            self._longest = max(self._longest, self._clock() - began)
             yield Progress(step + 1, self.planned, "Retraining", metrics)
             if self._stale >= PATIENCE or self._best >= PERFECT:
                 return step + 1
@@ -196,7 +200,10 @@ class _Run:
         )
 
     def _plan(self) -> int:
-        """Return how many steps fit into the seconds, from the pace of two that change nothing."""
+        """Return how many steps fit into the seconds, besides checks and cached views.
+
+        The pace is that of two steps that change nothing.
+        """
         views = self._draw(PLAN, self._options.batch)
         for _ in range(2):
             self._token.raise_if_cancelled()
@@ -206,13 +213,18 @@ class _Run:
             pace = self._clock() - start
         share = self._options.head_share
         mean = pace * (share * HEAD_COST + 1 - share)
-        left = self._options.seconds - (self._clock() - self._start)
+        start = self._clock()
+        self._score()
+        # a cached view is drawn and encoded: about as much as a view that is checked
+        looks = CHECKS + self._options.cached / CHECK_VIEWS
+        apart = looks * (self._clock() - start)
+        left = self._options.seconds - apart - (self._clock() - self._start)
         return max(FEWEST, int(MARGIN * left / max(mean, 1e-6)))
 
     def _late(self) -> bool:
-        """Whether a planned run has taken all of its seconds."""
+        """Whether another step might take a planned run beyond its seconds."""
         spent = self._clock() - self._start
-        return self._options.steps is None and spent > self._options.seconds
+        return self._options.steps is None and spent + self._longest > self._options.seconds
 
     def _draw(self, step: int, count: int, plain: bool = False) -> Views:
         options = self._options

@@ -132,8 +132,8 @@ def retrain(
     if network.config.shrink != model.network.config.shrink:
         # what the old model sees at its own scale is as wrong as what made people correct it
         options = replace(options, distillation=0.0)
-    tries = COMPARED + len(SHORTER)
-    left = options.seconds - measured - tries * spent
+    parts = _showing_parts(lesson)
+    left = options.seconds - measured - _seconds_to_judge(spent, lesson, parts)
     seconds = max(LEAST_SHARE * options.seconds, left)
     tuned = yield from finetune(
         network,
@@ -148,7 +148,7 @@ def retrain(
     )
     least = least_size((*lesson.fresh, *lesson.replay)) or model.card.min_size
     found = yield from _longest_step(
-        network, tuned, lesson, old, options.seed, least, device, token
+        network, tuned, lesson, parts, old, options.seed, least, device, token
     )
     return replace(found, object_width=width)
 
@@ -171,6 +171,7 @@ def _longest_step(
     start: SegmentationNetwork,
     tuned: Finetuned,
     lesson: Lesson,
+    parts: Sequence[Evidence],
     old: Counts,
     seed: int,
     min_size: int,
@@ -182,7 +183,7 @@ def _longest_step(
     tried: list[Candidate] = []
     for share in (1.0, *SHORTER):
         network = tuned.network if share == 1 else blend(start, tuned.network, share)
-        limits = Limits(min_size, _taught_peak(network, lesson, device, token))
+        limits = Limits(min_size, _taught_peak(network, parts, device, token))
         new = yield from _count(network, lesson.held_out, rows, limits, device, token)
         verdict = _judge(lesson, old, new, seed, look=len(tried) + 1)
         tried.append(Candidate(replace(tuned, network=network), verdict, share, limits=limits))
@@ -196,17 +197,28 @@ def _contradicts(whole: Verdict) -> bool:
     return whole.replay is not None and whole.replay.gain < -CONTRADICTS
 
 
+def _showing_parts(lesson: Lesson) -> list[Evidence]:
+    """Return parts of what is taught that show an object, for the peaks of the network there."""
+    showing = [piece for piece in (*lesson.fresh, *lesson.replay) if piece.truth[piece.seen].any()]
+    return [piece.around_object(PEAK_SIDE) for piece in showing[:: 1 + len(showing) // MOST_PEAKS]]
+
+
+def _seconds_to_judge(spent: float, lesson: Lesson, parts: Sequence[Evidence]) -> float:
+    """Return how long candidates will take to be judged, from the seconds for the old model."""
+    compared = sum(held.evidence.truth.size for held in lesson.held_out)
+    peaks = sum(part.truth.size for part in parts) / compared * (1 + len(SHORTER))
+    return spent * (COMPARED + len(SHORTER) + peaks)
+
+
 def _taught_peak(
-    network: SegmentationNetwork, lesson: Lesson, device: torch.device, token: CancelToken | None
+    network: SegmentationNetwork,
+    parts: Sequence[Evidence],
+    device: torch.device,
+    token: CancelToken | None,
 ) -> float:
     """Return how sure a network is, at its peak, of the objects that it was taught."""
-    showing = [piece for piece in (*lesson.fresh, *lesson.replay) if piece.truth[piece.seen].any()]
-    some = showing[:: 1 + len(showing) // MOST_PEAKS]
     network.to(device)
-    found = []
-    for piece in some:
-        part = piece.around_object(PEAK_SIDE)
-        found.append((part, probabilities(network, part.image, device, token)[1:]))
+    found = [(part, probabilities(network, part.image, device, token)[1:]) for part in parts]
     network.cpu()
     return least_peak(found)
 

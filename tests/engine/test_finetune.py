@@ -112,11 +112,19 @@ class Clock:
 def test_as_many_steps_are_planned_as_fit_into_the_seconds() -> None:
     start = network(border=0.9)
     timed = replace(QUICK, steps=None, seconds=45.0, head_share=0.0)
-    # five looks for the plan, then one second a step
-    job = finetune(start, start, SHARED, [corrected(0)], [], timed, CPU, clock=Clock())
-    result = finish(job)
-    assert result.planned == 38
-    assert result.steps <= result.planned
+    clock = Clock()
+    result = finish(finetune(start, start, SHARED, [corrected(0)], [], timed, CPU, clock=clock))
+    # seven looks for the plan, a second for each of 12 checks and a quarter for cached views, then
+    # one second a step, of nine tenths of the rest
+    assert result.planned == int(0.9 * (45 - 7 - 12.25))
+
+
+def test_a_run_with_slow_steps_ends_before_its_seconds_are_over() -> None:
+    start, clock = network(border=0.9), Clock()
+    timed = replace(QUICK, steps=None, seconds=45.0)
+    result = finish(finetune(start, start, SHARED, [corrected(0)], [], timed, CPU, clock=clock))
+    assert FEWEST < result.steps < result.planned  # the clock is looked at three times in a step
+    assert 40 < clock.now <= 45 + 2  # two of the looks are outside of a step
 
 
 def test_a_run_that_takes_far_longer_than_planned_ends_early() -> None:
