@@ -1,12 +1,13 @@
 """How much do corrections of a few images help on a kind of image never seen before.
 
-    python -m benchmarks.finetune_unseen --data DIR [--images 1 3 5] [--seconds 60] [--json F]
+    python -m benchmarks.finetune_unseen --data DIR [--images 1 3 5] [--seconds 60] [--seeds 0 1 2]
 
-The person's corrections are the true masks of the first images of the part "train". They come in
-stages: after 1 image one retrain, after 3 the next, from the best model so far, and so on. As in
-the product a part of the corrections is held out, and a candidate that the judge does not find
-better is not used. Dice is the mean over the images of the part "val", which nothing is chosen by.
-The share of the error that is gone is 1 - (1 - Dice after) / (1 - Dice before).
+The person's corrections are the true masks of images of the part "train", drawn by the seed: the
+names of files are often in the order of diagnoses, so that the first ones are all of one kind. They
+come in stages: after 1 image one retrain, after 3 the next, from the best model so far, and so on.
+As in the product a part of the corrections is held out, and a candidate that the judge does not
+find better is not used. Dice is the mean over the images of the part "val", which nothing is chosen
+by. The share of the error that is gone is 1 - (1 - Dice after) / (1 - Dice before).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from napari_rwkvseg.api import Segmenter, load_model
 from napari_rwkvseg.cli.evaluate import score_records
@@ -55,27 +58,20 @@ def retrain_once(
     }
 
 
-def run(parsed: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Return the figures of all stages."""
+def drawn(records: Sequence[Record], seed: int) -> list[Record]:
+    """Return records in an order that depends on the seed alone."""
+    return [records[number] for number in np.random.default_rng(seed).permutation(len(records))]
+
+
+def run(parsed: argparse.Namespace) -> dict[str, Any]:
+    """Return the figures of all stages for all seeds, and their mean and standard deviation."""
     train, val = read_index(parsed.data, "train"), read_index(parsed.data, parsed.split)
     model = load_model(parsed.model).model
     before = dice_on(model, val, parsed.threads)
-    options = RetrainOptions(
-        tuning=FinetuneOptions(seconds=parsed.seconds, seed=parsed.seed),
-        corrections=folder / "corrections",
-        device="cpu",
-        threads=parsed.threads,
-    )
-    stages = []
-    for images in parsed.images:
-        options = replace(options, tuning=replace(options.tuning, seed=parsed.seed + images))
-        candidate, cost = retrain_once(model, train[:images], options, folder)
-        dice = dice_on(candidate, val, parsed.threads)
-        gone = 1 - (1 - dice) / max(1 - before, 1e-9)
-        stages.append({"images": images, "dice": dice, "error_gone": gone, **cost})
-        print(json.dumps(stages[-1]), flush=True)
-        if cost["verdict"] == "better":
-            model = candidate
+    runs = []
+    for seed in parsed.seeds:
+        with tempfile.TemporaryDirectory() as folder:
+            runs.append(stages(parsed, model, drawn(train, seed), val, before, seed, Path(folder)))
     return {
         "data": parsed.data.name,
         "split": parsed.split,
@@ -83,8 +79,50 @@ def run(parsed: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "model": parsed.model,
         "threads": parsed.threads,
         "dice_before": before,
-        "stages": stages,
+        "runs": runs,
+        "stages": [summary(stage) for stage in zip(*runs, strict=True)],
     }
+
+
+def summary(stage: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return mean and standard deviation over the seeds, and the longest retrain."""
+    figures: dict[str, Any] = {"images": stage[0]["images"], "seeds": len(stage)}
+    for name in ("dice", "error_gone"):
+        values = [one[name] for one in stage]
+        figures[name] = float(np.mean(values))
+        figures[f"{name}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    figures["longest_seconds"] = max(one["seconds"] for one in stage)
+    figures["better"] = sum(one["verdict"] == "better" for one in stage)
+    return figures
+
+
+def stages(
+    parsed: argparse.Namespace,
+    model: Model,
+    train: Sequence[Record],
+    val: Sequence[Record],
+    before: float,
+    seed: int,
+    folder: Path,
+) -> list[dict[str, Any]]:
+    """Return the figures of all stages of one run."""
+    options = RetrainOptions(
+        tuning=FinetuneOptions(seconds=parsed.seconds, seed=seed),
+        corrections=folder / "corrections",
+        device="cpu",
+        threads=parsed.threads,
+    )
+    figures = []
+    for images in parsed.images:
+        options = replace(options, tuning=replace(options.tuning, seed=seed + images))
+        candidate, cost = retrain_once(model, train[:images], options, folder)
+        dice = dice_on(candidate, val, parsed.threads)
+        gone = 1 - (1 - dice) / max(1 - before, 1e-9)
+        figures.append({"seed": seed, "images": images, "dice": dice, "error_gone": gone, **cost})
+        print(json.dumps(figures[-1]), flush=True)
+        if cost["verdict"] == "better":
+            model = candidate
+    return figures
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -95,13 +133,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", default="val")
     parser.add_argument("--model", default="nuclei")
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     parsed = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        figures = run(parsed, Path(folder))
-    print(json.dumps(figures, indent=2))
+    figures = run(parsed)
+    print(json.dumps(figures["stages"], indent=2))
     if parsed.json is not None:
         parsed.json.write_text(json.dumps(figures, indent=2), encoding="utf-8")
 

@@ -26,7 +26,7 @@ from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.tuner import EncodedViews, FinetuneOptions, Tuner
 from napari_rwkvseg.network.model import SegmentationNetwork
 
-MARGIN = 0.9  # of the seconds that steps are planned for: the pace may fall
+MARGIN = 0.95  # of the seconds that steps are planned for: the pace may fall
 FEWEST = 8  # steps of a planned run, however slow the computer
 HEAD_COST = 0.5  # of a step of the first phase, against one of the second
 CHECKS, CHECK_VIEWS = 12, 8  # in a run; views that a check looks at
