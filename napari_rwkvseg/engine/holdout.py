@@ -1,19 +1,18 @@
 """Which corrections are held out to judge by: dealt once by hash, then never dealt again.
 
-Images that come together stay whole: every fourth of them is held out, of those with foreground and
-of those without. A first image that comes alone gives a quarter of its blocks, half of those with
-foreground, so that there is something to judge by; so do the next ones that come alone. After some
-images every fifth is held out. A block is a rectangle of rows and columns through all planes of an
-image, so that neighbouring slices never lie on both sides. Training gets copies of the rectangles
-between the blocks: held-out pixels are not masked there, they are absent. So are blocks that were
-not dealt yet: one that training had looked at, if only as surroundings, could not be held out
-later.
+The first images of a project give a quarter of their blocks, of those with foreground and of those
+without, counted through all images, and half of the very first ones with foreground, so that there
+is soon something to judge by; later images stay whole, every fifth of them held out. A block is a
+rectangle of rows and columns through all planes of an image, so that neighbouring slices never lie
+on both sides. Training gets copies of the rectangles between the blocks: held-out pixels are not
+masked there, they are absent. So are blocks that were not dealt yet: one that training had looked
+at, if only as surroundings, could not be held out later.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
 from typing import Literal
@@ -25,8 +24,8 @@ from napari_rwkvseg.engine.evidence import Evidence
 
 GRID = 4  # blocks along each side of an image
 SMALLEST_BLOCK = 16  # pixels; small images have fewer blocks
-BLOCK_IMAGES = 8  # the first images of a project are dealt by blocks if they come alone
-EVERY_BLOCK, EVERY_TOGETHER, EVERY_IMAGE = 4, 4, 5  # one of so many is held out
+BLOCK_IMAGES = 8  # the first images of a project are dealt by blocks
+EVERY_BLOCK, EVERY_IMAGE = 4, 5  # one of so many is held out
 FIRST_BLOCKS = 6  # with foreground: every second one is, for fewer than three judge nothing
 EVERY_WITNESS = 3  # one of so many images that were learnt before only judges
 
@@ -48,7 +47,7 @@ class Deal:
     blocks : mapping of (row, column) to bool
         Blocks dealt so far; True is held out.
     inside : int
-        How many of them had foreground; of an image dealt at once, 1 if it had any.
+        How many of them had foreground.
     """
 
     shape: tuple[int, int]
@@ -87,40 +86,11 @@ def _borders(side: int) -> list[tuple[int, int]]:
     return list(pairwise(ends))
 
 
-def first_deals(
-    shapes: Mapping[str, tuple[int, int]], showing: Collection[str], known: Sequence[Deal]
-) -> dict[str, Deal]:
-    """Return how images are dealt that come together, before any block is.
-
-    Parts of an object teach less than all of it. So images stay whole where others like them come
-    along: the second of each `EVERY_TOGETHER` only judges.
-
-    Parameters
-    ----------
-    shapes : mapping of str to (int, int)
-        Rows and columns of each new image, in the order in which they are dealt.
-    showing : collection of str
-        Those with foreground.
-    known : sequence of Deal
-        Of the images that came before.
-    """
-    deals: dict[str, Deal] = {}
-    for image, shape in shapes.items():
-        shows = image in showing
-        before = [*known, *deals.values()]
-        if len(before) >= BLOCK_IMAGES:
-            use = _turn(len(before), EVERY_IMAGE, EVERY_IMAGE - 1)
-        elif (len(showing) if shows else len(shapes)) > 1:
-            alike = [one for one in before if one.use != "blocks" and (one.inside > 0) == shows]
-            use = _turn(len(alike), EVERY_TOGETHER, 1)
-        else:
-            use = "blocks"
-        deals[image] = Deal(shape, use, inside=int(shows and use != "blocks"))
-    return deals
-
-
-def _turn(number: int, every: int, judge: int) -> Use:
-    return "judge" if number % every == judge else "train"
+def first_use(image_number: int) -> Use:
+    """Return how the image of a project is dealt that comes as number `image_number`, from 0."""
+    if image_number < BLOCK_IMAGES:
+        return "blocks"
+    return "judge" if image_number % EVERY_IMAGE == EVERY_IMAGE - 1 else "train"
 
 
 def witnesses(learnt: Sequence[str]) -> tuple[str, ...]:
@@ -170,9 +140,8 @@ def deal_blocks(
     -------
     Deal
         Every second one of the first `FIRST_BLOCKS` blocks with foreground that come in a project,
-        unless an image with foreground judges, then the second of each `EVERY_BLOCK`, is held out,
-        and the second of each `EVERY_BLOCK` of those without; blocks that come together come in the
-        order of their hash.
+        then the second of each `EVERY_BLOCK`, is held out, and the second of each `EVERY_BLOCK` of
+        those without; blocks that come together come in the order of their hash.
     """
     areas = block_areas(deal.shape)
     seen = np.logical_or.reduce([plane.seen for plane in planes])
@@ -181,11 +150,9 @@ def deal_blocks(
     new.sort(key=lambda block: _digest(key, *block))
     showing = [block for block in new if inside[areas[block]].any()]
     empty = [block for block in new if block not in showing]
-    by_blocks = [one for one in (deal, *others) if one.use == "blocks"]
-    before = sum(one.inside for one in by_blocks)
-    before_empty = sum(len(one.blocks) for one in by_blocks) - before
-    first = 0 if any(one.use == "judge" and one.inside for one in others) else FIRST_BLOCKS
-    dealt = {block: _is_held_out(before + n, first) for n, block in enumerate(showing)}
+    before = sum(one.inside for one in (deal, *others))
+    before_empty = sum(len(one.blocks) for one in (deal, *others)) - before
+    dealt = {block: _is_held_out(before + n, FIRST_BLOCKS) for n, block in enumerate(showing)}
     dealt |= {block: _is_held_out(before_empty + n) for n, block in enumerate(empty)}
     blocks = {**deal.blocks, **dealt}
     return replace(deal, blocks=blocks, inside=deal.inside + len(showing))

@@ -7,7 +7,7 @@ the folder must be treated like the images.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from napari_rwkvseg.engine.holdout import (
     block_areas,
     content_key,
     deal_blocks,
-    first_deals,
+    first_use,
     training_pieces,
 )
 from napari_rwkvseg.errors import ModelFileError
@@ -123,31 +123,18 @@ class Corrections:
         """
         with self._writing() as ledger:
             keys = {image_id: self._content_key(image_id) for image_id in image_ids}
-            order = sorted(keys, key=keys.__getitem__)
-            known = {name: entry.deal for name, entry in ledger.entries.items()}
-            for image_id, deal in self._first_deals(order, known).items():
-                ledger = ledger.with_entry(image_id, Entry(deal))
-            for image_id in order:
-                entry = ledger.entries[image_id]
+            for image_id in sorted(keys, key=keys.__getitem__):
+                planes = [read_evidence(path).evidence for path in self._files(image_id)]
+                entry = ledger.entries.get(image_id)
+                if entry is None:
+                    use = first_use(len(ledger.entries))
+                    entry = Entry(Deal(planes[0].levels.shape, use))
                 if entry.deal.use == "blocks":
                     others = [e.deal for name, e in ledger.entries.items() if name != image_id]
-                    planes = self._stored(image_id)
                     deal = deal_blocks(entry.deal, keys[image_id], planes, others)
-                    ledger = ledger.with_entry(image_id, replace(entry, deal=deal))
+                    entry = replace(entry, deal=deal)
+                ledger = ledger.with_entry(image_id, entry)
             write_ledger(self.root, ledger)
-
-    def _first_deals(self, order: Sequence[str], known: Mapping[str, Deal]) -> dict[str, Deal]:
-        """Deal the images that are not known yet."""
-        shapes: dict[str, tuple[int, int]] = {}
-        showing = set()
-        for image_id in order:
-            if image_id not in known:
-                planes = self._stored(image_id)
-                height, width = planes[0].truth.shape
-                shapes[image_id] = height, width
-                if any((plane.truth[plane.seen] > 0).any() for plane in planes):
-                    showing.add(image_id)
-        return first_deals(shapes, showing, list(known.values()))
 
     def images(self) -> tuple[str, ...]:
         """Return all images with accepted corrections, in the order of their ids."""
@@ -177,10 +164,6 @@ class Corrections:
                 known = entry.learnt | self._checksums(image_id)
                 ledger = ledger.with_entry(image_id, replace(entry, learnt=known))
             write_ledger(self.root, ledger)
-
-    def only_judges(self, image_id: str) -> bool:
-        """Whether a dealt image is held out as a whole."""
-        return read_ledger(self.root).entries[image_id].deal.use == "judge"
 
     def to_learn(self, image_id: str, class_names: Sequence[str]) -> list[Evidence]:
         """Return what may be trained on of a dealt image: copies without a held-out pixel."""
@@ -217,9 +200,6 @@ class Corrections:
     def _planes(self, image_id: str, class_names: Sequence[str]) -> list[Evidence]:
         stored = (read_evidence(path) for path in self._files(image_id))
         return [in_classes(one, class_names) for one in stored]
-
-    def _stored(self, image_id: str) -> list[Evidence]:
-        return [read_evidence(path).evidence for path in self._files(image_id)]
 
     def _checksums(self, image_id: str) -> frozenset[str]:
         return frozenset(read_checksum(path) for path in self._files(image_id))

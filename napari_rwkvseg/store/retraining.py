@@ -16,7 +16,7 @@ from napari_rwkvseg.engine.classes import shared_classes
 from napari_rwkvseg.engine.dataset import read_index
 from napari_rwkvseg.engine.device import choose_device, limit_threads
 from napari_rwkvseg.engine.evidence import EvidenceCount, find_levels
-from napari_rwkvseg.engine.holdout import EVERY_WITNESS, witnesses
+from napari_rwkvseg.engine.holdout import witnesses
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.judge import Verdict
 from napari_rwkvseg.engine.objects import MaskOptions, make_mask
@@ -259,7 +259,7 @@ def gather(project: Corrections, images: Sequence[str], names: Sequence[str]) ->
     learnt = project.learnt()
     fresh = [image for image in dict.fromkeys(images) if image not in learnt]
     again = _spread(learnt, MOST_REPLAYED)
-    silent = _silent(project, again)
+    silent = witnesses(again)
     return Lesson(
         tuple(piece for image in fresh for piece in project.to_learn(image, names)),
         tuple(
@@ -272,13 +272,6 @@ def gather(project: Corrections, images: Sequence[str], names: Sequence[str]) ->
         + tuple(held for image in again for held in project.to_judge(image, names, replay=True)),
         tuple(names),
     )
-
-
-def _silent(project: Corrections, learnt: Sequence[str]) -> tuple[str, ...]:
-    """Return which images learnt before only judge this time: a third, those held out included."""
-    teaching = [image for image in learnt if not project.only_judges(image)]
-    judging = len(learnt) - len(teaching)
-    return () if judging * EVERY_WITNESS >= len(learnt) else witnesses(teaching)
 
 
 def _spread(learnt: Sequence[str], most: int) -> list[str]:

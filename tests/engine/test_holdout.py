@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +19,7 @@ from napari_rwkvseg.engine.holdout import (
     block_areas,
     content_key,
     deal_blocks,
-    first_deals,
+    first_use,
     free_rectangles,
     training_pieces,
     witnesses,
@@ -149,54 +148,10 @@ def test_a_whole_image_judges_or_teaches() -> None:
     ]
 
 
-def uses(showing: str, known: Sequence[Deal] = ()) -> list[str]:
-    """How images that come together are dealt; one letter each, x shows foreground."""
-    names = {f"{number}{letter}": (64, 64) for number, letter in enumerate(showing)}
-    deals = first_deals(names, {name for name in names if name.endswith("x")}, known)
-    assert list(deals) == list(names)
-    assert all(deal.shape == (64, 64) and not deal.blocks for deal in deals.values())
-    return [deal.use for deal in deals.values()]
-
-
-def alone(count: int) -> list[Deal]:
-    known: list[Deal] = []
-    for number in range(count):
-        known += first_deals({str(number): (64, 64)}, {str(number)}, known).values()
-    return known
-
-
-def test_images_that_come_alone_give_blocks_and_every_fifth_later_one_judges() -> None:
-    found = [deal.use for deal in alone(20)]
-    assert found[:BLOCK_IMAGES] == ["blocks"] * BLOCK_IMAGES
-    assert Counter(found[BLOCK_IMAGES:]) == {"train": 9, "judge": 3}
-
-
-def test_of_images_that_come_together_the_second_of_four_judges() -> None:
-    assert uses("xx") == ["train", "judge"]
-    assert uses("xxxxxxx") == ["train", "judge", "train", "train", "train", "judge", "train"]
-
-
-def test_images_without_foreground_take_turns_of_their_own() -> None:
-    assert uses("x..xx.") == ["train", "train", "judge", "judge", "train", "train"]
-
-
-def test_the_only_image_with_foreground_gives_blocks() -> None:
-    assert uses("x.") == ["blocks", "train"]
-    assert uses("..") == ["train", "judge"]
-    assert uses(".") == ["blocks"]
-
-
-def test_turns_go_on_where_the_last_ones_stopped() -> None:
-    known = list(first_deals({"a": (8, 8), "b": (8, 8)}, {"a", "b"}, alone(1)).values())
-    assert [deal.use for deal in known] == ["train", "judge"]
-    assert uses("xxxx", [*alone(1), *known]) == ["train", "train", "train", "judge"]
-
-
-def test_where_an_image_judges_no_more_than_a_quarter_of_the_first_blocks_does() -> None:
-    plane = replace(corrected(), truth=np.ones((64, 64), np.uint8))
-    for judges, held in ((Deal((64, 64), "judge", inside=1), 4), (Deal((64, 64), "judge"), 5)):
-        deal = deal_blocks(Deal((64, 64)), plane.image_id, [plane], [judges])
-        assert sum(deal.blocks.values()) == held
+def test_the_first_images_give_blocks_and_every_fifth_later_one_judges() -> None:
+    uses = [first_use(number) for number in range(20)]
+    assert uses[:BLOCK_IMAGES] == ["blocks"] * BLOCK_IMAGES
+    assert Counter(uses[BLOCK_IMAGES:]) == {"train": 9, "judge": 3}
 
 
 def test_what_an_image_shows_decides_and_not_what_it_is_called() -> None:

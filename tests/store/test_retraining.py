@@ -140,10 +140,10 @@ def test_only_images_at_hand_and_learnt_ones_take_part(tmp_path: Path) -> None:
     assert {held.evidence.image_id for held in lesson.held_out} == {first, third}
 
 
-def known(tmp_path: Path, count: int, first: int = 0) -> tuple[Corrections, list[str]]:
+def known(tmp_path: Path, count: int) -> tuple[Corrections, list[str]]:
     """A project in which so many images were learnt; their ids in the order of the deal."""
     project = Corrections(tmp_path / "corrections")
-    for seed in range(first, first + count):
+    for seed in range(count):
         image, mask = pair(seed)
         levels = np.full(mask.shape, REVIEWED, np.uint8)
         image_id = finish(accept(project, model(), Corrected(image, mask, levels), ["disc"]))
@@ -175,27 +175,6 @@ def test_witnesses_judge_and_do_not_teach(tmp_path: Path) -> None:
     assert {piece.image_id for piece in lesson.replay} == set(ids) - set(silent)
     assert {held.evidence.image_id for held in lesson.held_out} == set(ids)
     assert all(held.replay for held in lesson.held_out)
-
-
-def test_images_that_only_judge_are_witnesses_too(tmp_path: Path) -> None:
-    project = Corrections(tmp_path / "corrections")
-    ids = []
-    for seed in range(3):
-        image, mask = pair(seed)
-        levels = np.full(mask.shape, REVIEWED, np.uint8)
-        ids.append(finish(accept(project, model(), Corrected(image, mask, levels), ["disc"])))
-    project.deal(ids)
-    project.note_learnt(ids)
-    (judging,) = filter(project.only_judges, ids)
-    lesson = gather(project, [], ["disc"])
-    assert {piece.image_id for piece in lesson.replay} == set(ids) - {judging}
-    assert {held.evidence.image_id for held in lesson.held_out} == {judging}
-    _, more = known(tmp_path, 3, first=3)
-    lesson = gather(project, [], ["disc"])
-    silent = witnesses([image for image in project.learnt() if image != judging])
-    assert len(more) == 6
-    assert len(silent) >= 1
-    assert {piece.image_id for piece in lesson.replay} == set(more) - {judging, *silent}
 
 
 def test_what_was_learnt_first_is_still_looked_at_when_there_is_too_much(
