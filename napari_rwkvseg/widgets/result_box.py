@@ -40,7 +40,7 @@ class ResultBox(QWidget):
         self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.smallest = QSpinBox()
         self.physical = muted()
-        self.doubtful = QCheckBox("Keep doubtful objects")
+        self.doubtful = QCheckBox("Keep doubtful")
         self.holes = QCheckBox("Fill holes")
         self.probability = QCheckBox("Probability")
         self.uncertainty = QCheckBox("Uncertainty")

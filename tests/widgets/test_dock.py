@@ -213,6 +213,7 @@ def test_nothing_is_cut_off_at_the_narrowest_width(desk: Desk, theme: str) -> No
     desk.viewer.theme = theme
     desk.viewer.add_image(np.stack([np.stack([blobs()] * 2)] * 3), name="a long name " * 5)
     desk.pick(desk.tab.image.axes, 0)
+    desk.state.card = replace(fake_model().card, min_size=123_456, peak=0.98)
     for title in desk.dock.pages:
         desk.dock.show_tab(title)
         page = desk.dock.pages[title]
