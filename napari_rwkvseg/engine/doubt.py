@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.evidence import Evidence
 
-SHARE = 0.25  # of the size of a small object: half of its width
-SMALL = 0.05  # quantile of sizes and peaks: a stray dab of the brush is no object
+SHARE = 0.25  # of a size: half of the width
+SMALL = 0.05  # quantile of the sizes: a stray dab of the brush is no object
 SUREST = 0.98  # no more is asked for: networks are surer of what they were taught than of the rest
 
 
@@ -104,15 +104,16 @@ def least_peak(pieces: Sequence[tuple[Evidence, NDArray[np.floating]]]) -> float
     Returns
     -------
     float
-        0 to `SUREST`: the peak of the objects of which it is least sure, slivers at a border
-        aside, for large objects count more; 0 without any object.
+        0 to `SUREST`: the peak of the object of which it is least sure, so that none is lost that
+        was taught; slivers and dabs, below `SHARE` of the usual size, aside. 0 without any object.
     """
     found = [_taught_peaks(piece, probability) for piece, probability in pieces]
     peaks, sizes = np.concatenate([np.zeros((2, 0)), *found], axis=1)
     if not len(peaks):
         return 0.0
-    low = np.quantile(peaks, SMALL, weights=sizes, method="inverted_cdf")
-    return min(SUREST, float(low))
+    # of the usual size are those that most of the foreground belongs to, not most of the parts
+    usual = np.quantile(sizes, 0.5, weights=sizes, method="inverted_cdf")
+    return min(SUREST, float(peaks[sizes >= SHARE * usual].min()))
 
 
 def _whole_sizes(piece: Evidence) -> NDArray[np.intp]:

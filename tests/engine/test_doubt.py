@@ -106,7 +106,7 @@ def test_the_peak_moves_with_the_border() -> None:
     assert Limits(7).at(0.3) == Limits(7)
 
 
-def test_the_peak_is_that_of_the_objects_which_are_least_sure() -> None:
+def test_the_peak_is_that_of_the_object_of_which_it_is_least_sure() -> None:
     truth = squares(*[4] * 10)
     sure = np.stack([truth * np.linspace(0.6, 0.9, truth.shape[1])])
     assert least_peak([(plane(truth), sure)]) == pytest.approx(sure[0, 4, 7])
