@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.image import ImageData, interpret
-from napari_rwkvseg.engine.objects import MaskOptions, make_mask
+from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.prediction import Prediction, PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, finish
 from napari_rwkvseg.store.library import Library
@@ -138,11 +138,7 @@ class Segmenter:
         from napari_rwkvseg.engine.predict import predict  # imports torch: only when needed
 
         prediction = yield from predict(self.model, image, self.options, token)
-        stacked = image.lead_axes.endswith("z")
-        spacing = image.spacing[-3:] if stacked else image.spacing[-2:]
-        wanted = options.for_model(self.card)
-        labels = make_mask(prediction.probability, wanted, stacked, token, spacing)
-        return Segmentation(labels, prediction)
+        return Segmentation(prediction.mask(image, options, token), prediction)
 
     def finetune(
         self,

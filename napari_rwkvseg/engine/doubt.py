@@ -9,7 +9,7 @@ whether it is there at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +64,8 @@ class Limits:
             return np.zeros_like(mask)
         parts, count = scipy.ndimage.label(mask)
         doubtful = np.bincount(parts.ravel(), minlength=1 + count) < self.min_size
-        doubtful |= _peaks(probability, parts, count) < self.peak
+        sure = probability >= np.float64(self.peak)  # in this precision, not in that of the map
+        doubtful |= np.bincount(parts[sure], minlength=1 + count) == 0
         doubtful[0] = False
         if cut:
             doubtful[parts[_beside_unknown(np.ones_like(mask))]] = False
@@ -118,37 +119,29 @@ def least_peak(pieces: Sequence[tuple[Evidence, NDArray[np.floating]]]) -> float
 
 def _whole_sizes(piece: Evidence) -> NDArray[np.intp]:
     """Return the pixels of each object of a plane that is seen whole."""
-    sizes = []
-    for k in _classes(piece):
-        parts, count = scipy.ndimage.label(piece.seen & (piece.truth == k))
-        whole = np.ones(1 + count, bool)
+    found = [np.zeros(0, np.intp)]
+    for _, parts, sizes in _objects(piece):
+        whole = np.ones(len(sizes), bool)
         whole[parts[_beside_unknown(piece.seen)]] = False
         whole[0] = False
-        sizes.append(np.bincount(parts.ravel(), minlength=1 + count)[whole])
-    return np.concatenate(sizes) if sizes else np.zeros(0, np.intp)
+        found.append(sizes[whole])
+    return np.concatenate(found)
 
 
 def _taught_peaks(piece: Evidence, found: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the peak of the probabilities (K, H, W) in each object, and its pixels, (2, n)."""
     objects = [np.zeros((2, 0))]
-    for k in _classes(piece):
-        parts, count = scipy.ndimage.label(piece.seen & (piece.truth == k))
-        sizes = np.bincount(parts.ravel(), minlength=1 + count)
-        objects.append(np.stack([_peaks(found[k - 1], parts, count), sizes])[:, 1:])
+    for k, parts, sizes in _objects(piece):
+        peaks = scipy.ndimage.maximum(found[k - 1], parts, np.arange(len(sizes)))
+        objects.append(np.stack([peaks, sizes])[:, 1:])
     return np.concatenate(objects, axis=1)
 
 
-def _classes(piece: Evidence) -> list[int]:
-    return [int(k) for k in np.unique(piece.truth[piece.seen]) if k]
-
-
-def _peaks(
-    probability: NDArray[np.floating], parts: NDArray[np.integer], count: int
-) -> NDArray[np.float64]:
-    """Return the highest probability in each part, background first, shape (1 + count,)."""
-    values = np.asarray(probability, np.float32)
-    highest = scipy.ndimage.maximum(values, parts, np.arange(1 + count))
-    return np.asarray(highest, np.float64)
+def _objects(piece: Evidence) -> Iterator[tuple[int, NDArray[np.integer], NDArray[np.intp]]]:
+    """Yield each class with its objects, numbered from 1, and the pixels of each, 0 first."""
+    for k in np.unique(piece.truth[piece.seen & (piece.truth > 0)]):
+        parts, _ = scipy.ndimage.label(piece.seen & (piece.truth == k))
+        yield int(k), parts, np.bincount(parts.ravel())
 
 
 def _beside_unknown(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.card import ModelCard
-from napari_rwkvseg.engine.objects import likeliest
+from napari_rwkvseg.engine.image import ImageData
+from napari_rwkvseg.engine.objects import MaskOptions, likeliest, make_mask
+from napari_rwkvseg.engine.progress import CancelToken
 from napari_rwkvseg.engine.uncertainty import entropy
 
 
@@ -109,3 +111,27 @@ class Prediction:
             0 background, 1 to K the classes in the order of the card; only the region.
         """
         return likeliest(self.probability, threshold)
+
+    def mask(
+        self, image: ImageData, options: MaskOptions, token: CancelToken | None = None
+    ) -> NDArray[np.uint8] | NDArray[np.int32]:
+        """Return the labels that options, and the model where they leave it to it, ask for.
+
+        Parameters
+        ----------
+        image : ImageData
+            What was segmented: its axes tell slices from frames, and its spacing lengths.
+        options : MaskOptions
+            How probabilities become labels.
+        token : CancelToken, optional
+            Polled at every stack or plane.
+
+        Returns
+        -------
+        ndarray, shape (*lead, H, W)
+            As of `make_mask`; only the region.
+        """
+        stacked = image.lead_axes.endswith("z")
+        spacing = image.spacing[-3:] if stacked else image.spacing[-2:]
+        wanted = options.for_model(self.card)
+        return make_mask(self.probability, wanted, stacked, token, spacing)

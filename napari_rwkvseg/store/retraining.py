@@ -19,7 +19,7 @@ from napari_rwkvseg.engine.evidence import EvidenceCount, find_levels
 from napari_rwkvseg.engine.holdout import witnesses
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.judge import Verdict
-from napari_rwkvseg.engine.objects import MaskOptions, make_mask
+from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.predict import predict
 from napari_rwkvseg.engine.prediction import PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
@@ -308,9 +308,7 @@ def _predicted(
     prediction = yield from predict(model, image, wanted, token)
     here = {there: number for number, there in shared_classes(names, model.card.class_names)}
     table = np.array([here.get(k, 0) for k in range(1 + len(model.card.class_names))], np.uint8)
-    stacked = image.lead_axes.endswith("z")
-    classes = make_mask(prediction.probability, MaskOptions().for_model(model.card), stacked, token)
-    found: NDArray[np.uint8] = table[classes]
+    found: NDArray[np.uint8] = table[prediction.mask(image, MaskOptions(), token)]
     return found
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.measure import Table, measure
-from napari_rwkvseg.engine.objects import MaskOptions, make_mask
+from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.prediction import Prediction, PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.quiet import quietly
@@ -176,10 +176,7 @@ def labels_of(
     token: CancelToken,
 ) -> Mask:
     """Turn probabilities into labels of the whole image, keeping `base` outside the region."""
-    stacked = image.lead_axes.endswith("z")
-    steps = image.spacing[-3:] if stacked else image.spacing[-2:]
-    wanted = options.for_model(prediction.card)
-    new: NDArray[Any] = make_mask(prediction.probability, wanted, stacked, token, steps)
+    new: NDArray[Any] = prediction.mask(image, options, token)
     if new.shape == tuple(prediction.shape):
         return Mask(new, options)
     whole = np.zeros(prediction.shape, new.dtype)

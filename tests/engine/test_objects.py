@@ -130,7 +130,7 @@ class TestPeak:
             return int(make_mask(self.TWO, MaskOptions(**options)).sum())
 
         assert [size(peak=p) for p in (0, 0.5, 0.7, 0.85)] == [5, 5, 4, 0]
-        # the border and the peak move together: at half the odds, half are enough
+        # the border and the peak move together: at a quarter of the odds a quarter is enough
         assert size(threshold=0.2, peak=0.85) == 4
         assert size(threshold=0.2, peak=0.5) == 5
 
