@@ -56,13 +56,13 @@ def model(border: float = 0.5, sha256: str = "a" * 64, **card: Any) -> Model:
     return Model(network(border, config=config), described, sha256)
 
 
-def discs(seed: int = 0, size: int = 64) -> tuple[np.ndarray, np.ndarray]:
+def discs(seed: int = 0, size: int = 64, width: int = 11) -> tuple[np.ndarray, np.ndarray]:
     """An image (size, size) of bright discs on a dark ground, 0 to 1, and their mask."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:size, :size]
     mask = np.zeros((size, size), np.uint8)
     for row, column in rng.uniform(0, size, (size // 4, 2)):
-        mask |= ((rows - row) ** 2 + (columns - column) ** 2 < 30).astype(np.uint8)
+        mask |= ((rows - row) ** 2 + (columns - column) ** 2 < (width / 2) ** 2).astype(np.uint8)
     image = 0.1 + 0.8 * mask + rng.normal(0, 0.03, mask.shape)
     return image.clip(0, 1).astype(np.float32), mask
 

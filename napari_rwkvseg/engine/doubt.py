@@ -107,34 +107,54 @@ def least_peak(pieces: Sequence[tuple[Evidence, NDArray[np.floating]]]) -> float
     float
         0 to `SUREST`: the peak of the object of which it is least sure, so that none is lost that
         was taught; slivers and dabs, below `SHARE` of the usual size, aside. 0 without any object.
+        It may be surer of an object than of parts of it: where no object of an image is whole,
+        the piece that shows them best counts, and where some are, only these.
     """
     found = [_taught_peaks(piece, probability) for piece, probability in pieces]
-    peaks, sizes = np.concatenate([np.zeros((2, 0)), *found], axis=1)
-    if not len(peaks):
+    _, sizes, _ = np.concatenate([np.zeros((3, 0)), *found], axis=1)
+    if not len(sizes):
         return 0.0
     # of the usual size are those that most of the foreground belongs to, not most of the parts
     usual = np.quantile(sizes, 0.5, weights=sizes, method="inverted_cdf")
-    return min(SUREST, float(peaks[sizes >= SHARE * usual].min()))
+    images: dict[tuple[str, int], list[NDArray[np.float64]]] = {}
+    for (piece, _), objects in zip(pieces, found, strict=True):
+        large = objects[:, objects[1] >= SHARE * usual]
+        if large.size:
+            images.setdefault((piece.image_id, piece.plane), []).append(large)
+    return min(SUREST, *map(_image_peak, images.values()))
+
+
+def _image_peak(pieces: Sequence[NDArray[np.float64]]) -> float:
+    """Return how sure a network is of the objects of an image, from those (3, n) in its pieces."""
+    peaks, _, whole = np.concatenate(pieces, axis=1)
+    if whole.any():
+        return float(peaks[whole > 0].min())
+    return max(float(piece[0].min()) for piece in pieces)
 
 
 def _whole_sizes(piece: Evidence) -> NDArray[np.intp]:
     """Return the pixels of each object of a plane that is seen whole."""
     found = [np.zeros(0, np.intp)]
     for _, parts, sizes in _objects(piece):
-        whole = np.ones(len(sizes), bool)
-        whole[parts[_beside_unknown(piece.seen)]] = False
-        whole[0] = False
-        found.append(sizes[whole])
+        found.append(sizes[_are_whole(parts, piece.seen)])
     return np.concatenate(found)
 
 
 def _taught_peaks(piece: Evidence, found: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the peak of the probabilities (K, H, W) in each object, and its pixels, (2, n)."""
-    objects = [np.zeros((2, 0))]
+    """Return, per object, peak of the probabilities (K, H, W), pixels, and if whole, (3, n)."""
+    objects = [np.zeros((3, 0))]
     for k, parts, sizes in _objects(piece):
         peaks = scipy.ndimage.maximum(found[k - 1], parts, np.arange(len(sizes)))
-        objects.append(np.stack([peaks, sizes])[:, 1:])
+        objects.append(np.stack([peaks, sizes, _are_whole(parts, piece.seen)])[:, 1:])
     return np.concatenate(objects, axis=1)
+
+
+def _are_whole(parts: NDArray[np.integer], seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which objects, 0 is none, lie apart from what is not known."""
+    whole = np.ones(1 + int(parts.max(initial=0)), bool)
+    whole[parts[_beside_unknown(seen)]] = False
+    whole[0] = False
+    return whole
 
 
 def _objects(piece: Evidence) -> Iterator[tuple[int, NDArray[np.integer], NDArray[np.intp]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +15,12 @@ from napari_rwkvseg.engine.dataset import Sample
 from napari_rwkvseg.engine.evidence import CHANGED, LEVELS, Evidence
 
 MAX_SPOTS = 4096  # places kept per kind and piece: memory stays small
+CHANGED_BY_HAND = -1  # kind of pixel; classes are kinds under their numbers
 ROOM = 1.5  # sides of a view in which the place that it was drawn for may lie
 PLAIN = Augmentation(
     scale=1, free_rotation=0, gamma=1, contrast=0, brightness=0, colour=0, grey=0, invert=0, blur=0,
     noise=0,
 )  # fmt: skip
-
-Spots = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +58,10 @@ class Views:
 
 
 class EvidenceSource:
-    """Draws views of some pieces: every image equally often, every kind of pixel equally often.
+    """Draws views of some pieces: every kind of pixel equally often, of every image that shows it.
+
+    Kinds are each class, and what was changed by hand. Lessons are often mostly background, and
+    whole images may show nothing else: a view in two or three shows a lesion all the same.
 
     Parameters
     ----------
@@ -68,27 +70,35 @@ class EvidenceSource:
     """
 
     def __init__(self, pieces: Sequence[Evidence]) -> None:
-        by_plane: dict[tuple[str, int], list[tuple[Evidence, list[Spots]]]] = {}
+        kinds: dict[int, dict[tuple[str, int], list[_Place]]] = {}
         for piece in pieces:
-            key = (piece.image_id, piece.plane)
-            by_plane.setdefault(key, []).append((piece, _find_spots(piece)))
-        self._planes = list(by_plane.values())
-
-    def __len__(self) -> int:
-        return len(self._planes)
+            plane = (piece.image_id, piece.plane)
+            for kind, pixels in _kinds(piece):
+                kinds.setdefault(kind, {}).setdefault(plane, []).append(_Place(piece, pixels))
+        self._kinds = [list(planes.values()) for _, planes in sorted(kinds.items())]
 
     def draw(self, crop: int, augmentation: Augmentation, rng: np.random.Generator) -> list[Tensor]:
         """Return image (C, crop, crop), truth and levels (crop, crop) of one view."""
-        plane = self._planes[int(rng.integers(len(self._planes)))]
-        areas = np.array([float(np.count_nonzero(piece.seen)) for piece, _ in plane])
-        piece, spots = plane[int(rng.choice(len(plane), p=areas / areas.sum()))]
-        kind = spots[int(rng.integers(len(spots)))]
-        window = _window(piece.truth.shape, int(kind[rng.integers(len(kind))]), round(ROOM * crop))
+        planes = self._kinds[int(rng.integers(len(self._kinds)))]
+        places = planes[int(rng.integers(len(planes)))]
+        counts = np.array([place.count for place in places], float)
+        place = places[int(rng.choice(len(places), p=counts / counts.sum()))]
+        piece, spot = place.piece, int(place.spots[rng.integers(len(place.spots))])
+        window = _window(piece.truth.shape, spot, round(ROOM * crop))
         # one number for class and level, so that both go through the same turn and zoom
         code = piece.truth[window].astype(np.int64) * LEVELS + piece.levels[window]
         sample = Sample(piece.image_id, piece.image[window], code)
         image, found = draw_view(sample, crop, augmentation, rng)
         return [image, found // LEVELS, found % LEVELS]
+
+
+class _Place:
+    """Where a piece shows one kind of pixel."""
+
+    def __init__(self, piece: Evidence, pixels: NDArray[np.bool_]) -> None:
+        spots = np.flatnonzero(pixels)
+        self.piece, self.count = piece, len(spots)
+        self.spots = spots[:: -(-len(spots) // MAX_SPOTS)]
 
 
 def draw_views(
@@ -121,12 +131,12 @@ def draw_views(
     return Views(images, truths, levels, torch.tensor(again))
 
 
-def _find_spots(piece: Evidence) -> list[Spots]:
-    """Return places (flat indices) for each kind of evidence: changed pixels, and each class."""
-    kinds = [piece.levels == CHANGED]
-    kinds += [piece.seen & (piece.truth == k) for k in np.unique(piece.truth[piece.seen])]
-    found = [np.flatnonzero(kind) for kind in kinds]
-    return [spots[:: -(-len(spots) // MAX_SPOTS)] for spots in found if len(spots)]
+def _kinds(piece: Evidence) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Yield each kind of pixel in a piece, and where it is."""
+    if (changed := piece.levels == CHANGED).any():
+        yield CHANGED_BY_HAND, changed
+    for k in np.unique(piece.truth[piece.seen]):
+        yield int(k), piece.seen & (piece.truth == k)
 
 
 def _window(shape: tuple[int, ...], spot: int, side: int) -> tuple[slice, ...]:

@@ -129,6 +129,9 @@ class _Run:
         self._crop = min(tuner.options.crop * tuner.network.config.shrink, widest)
         self._token, self._clock, self._start = token, clock, start
         self._checked = self._draw(CHECK, CHECK_VIEWS, plain=True)
+        # views without an object, of a lesson that has some, are soon perfect and tell nothing
+        objects = any(piece.truth[piece.seen].any() for piece in fresh or replay)
+        self._telling = _shows(self._checked) or not objects
         self.planned = self._options.steps or self._plan()
         self._every = max(1, self.planned // CHECKS)
         self._best, self._stale, self._longest = -math.inf, 0, 0.0
@@ -151,7 +154,7 @@ class _Run:
             metrics = (("loss", loss), *self._check(step + 1))
             self._longest = max(self._longest, self._clock() - began)
             yield Progress(step + 1, self.planned, "Retraining", metrics)
-            if self._stale >= PATIENCE or self._best >= PERFECT:
+            if self._telling and (self._stale >= PATIENCE or self._best >= PERFECT):
                 return step + 1
         return self.planned
 
@@ -236,6 +239,11 @@ class _Run:
 
     def _rng(self, step: int) -> np.random.Generator:
         return np.random.default_rng((self._options.seed, step - CACHE))
+
+
+def _shows(views: Views) -> bool:
+    """Whether some view shows an object that was corrected or gone through."""
+    return bool(((views.truths > 0) & (views.levels != UNSEEN)).any())
 
 
 def schedule(step: int, count: int) -> float:

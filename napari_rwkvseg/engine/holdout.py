@@ -2,11 +2,14 @@
 
 The first images of a project give a quarter of their blocks, of those with foreground and of those
 without, counted through all images, and half of the very first ones with foreground, so that there
-is soon something to judge by; later images stay whole, every fifth of them held out. A block is a
-rectangle of rows and columns through all planes of an image, so that neighbouring slices never lie
-on both sides. Training gets copies of the rectangles between the blocks: held-out pixels are not
-masked there, they are absent. So are blocks that were not dealt yet: one that training had looked
-at, if only as surroundings, could not be held out later.
+is soon something to judge by; later images stay whole, every fifth of them held out. Where objects
+are wide, blocks would cut them, and parts of a lesion teach much less than all of it: there images
+stay whole as soon as another one gave blocks to judge by, every fourth of them held out.
+
+A block is a rectangle of rows and columns through all planes of an image, so that neighbouring
+slices never lie on both sides. Training gets copies of the rectangles between the blocks: held-out
+pixels are not masked there, they are absent. So are blocks that were not dealt yet: one that
+training had looked at, if only as surroundings, could not be held out later.
 """
 
 from __future__ import annotations
@@ -21,11 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.evidence import Evidence
+from napari_rwkvseg.engine.scale import object_width
 
 GRID = 4  # blocks along each side of an image
 SMALLEST_BLOCK = 16  # pixels; small images have fewer blocks
 BLOCK_IMAGES = 8  # the first images of a project are dealt by blocks
-EVERY_BLOCK, EVERY_IMAGE = 4, 5  # one of so many is held out
+EVERY_BLOCK, EVERY_IMAGE, EVERY_WIDE = 4, 5, 4  # one of so many is held out
+WIDE = 0.75  # of a block's side: an object that wide lies in three blocks on average
 FIRST_BLOCKS = 6  # with foreground: every second one is, for fewer than three judge nothing
 EVERY_WITNESS = 3  # one of so many images that were learnt before only judges
 
@@ -47,13 +52,17 @@ class Deal:
     blocks : mapping of (row, column) to bool
         Blocks dealt so far; True is held out.
     inside : int
-        How many of them had foreground.
+        How many of them had foreground; of an image dealt at once, 1 if it had any.
+    wide : bool
+        Whether the objects, here or in earlier images if there are none here, are too wide to be
+        cut into blocks.
     """
 
     shape: tuple[int, int]
     use: Use = "blocks"
     blocks: Mapping[Block, bool] = field(default_factory=dict)
     inside: int = 0
+    wide: bool = False
 
     def held_out(self, block: Block) -> bool:
         """Return whether a block is held out; one that was not dealt is not."""
@@ -86,11 +95,42 @@ def _borders(side: int) -> list[tuple[int, int]]:
     return list(pairwise(ends))
 
 
-def first_use(image_number: int) -> Use:
-    """Return how the image of a project is dealt that comes as number `image_number`, from 0."""
-    if image_number < BLOCK_IMAGES:
+def first_deal(planes: Sequence[Evidence], before: Sequence[Deal]) -> Deal:
+    """Return how an image is dealt that comes to a project, before any of its blocks is.
+
+    Parameters
+    ----------
+    planes : sequence of Evidence
+        The planes of the image that have evidence.
+    before : sequence of Deal
+        Of the images that came before.
+    """
+    shape = planes[0].levels.shape
+    width = object_width([np.where(plane.seen, plane.truth, 0) for plane in planes])
+    shows = any((plane.truth[plane.seen] > 0).any() for plane in planes)
+    # an image without objects is of the kind of the others
+    wide = _is_wide(width, shape) if shows else any(one.wide for one in before)
+    use = _first_use(wide, shows, before)
+    return Deal(shape, use, inside=int(shows and use != "blocks"), wide=wide)
+
+
+def _is_wide(width: float, shape: tuple[int, ...]) -> bool:
+    """Whether blocks of an image would cut objects of some width."""
+    return width >= WIDE * min(high - low for side in shape for low, high in _borders(side))
+
+
+def _first_use(wide: bool, shows: bool, before: Sequence[Deal]) -> Use:
+    if len(before) >= BLOCK_IMAGES:
+        return _turn(len(before), EVERY_IMAGE, EVERY_IMAGE - 1)
+    if not wide or not any(one.inside for one in before):
         return "blocks"
-    return "judge" if image_number % EVERY_IMAGE == EVERY_IMAGE - 1 else "train"
+    alike = [one for one in before if one.use != "blocks" and (one.inside > 0) == shows]
+    return _turn(len(alike), EVERY_WIDE, 1)
+
+
+def _turn(number: int, every: int, judge: int) -> Use:
+    """Return how whole images are dealt in turn: one of so many judges."""
+    return "judge" if number % every == judge else "train"
 
 
 def witnesses(learnt: Sequence[str]) -> tuple[str, ...]:
@@ -150,8 +190,9 @@ def deal_blocks(
     new.sort(key=lambda block: _digest(key, *block))
     showing = [block for block in new if inside[areas[block]].any()]
     empty = [block for block in new if block not in showing]
-    before = sum(one.inside for one in (deal, *others))
-    before_empty = sum(len(one.blocks) for one in (deal, *others)) - before
+    by_blocks = [one for one in (deal, *others) if one.use == "blocks"]
+    before = sum(one.inside for one in by_blocks)
+    before_empty = sum(len(one.blocks) for one in by_blocks) - before
     dealt = {block: _is_held_out(before + n, FIRST_BLOCKS) for n, block in enumerate(showing)}
     dealt |= {block: _is_held_out(before_empty + n) for n, block in enumerate(empty)}
     blocks = {**deal.blocks, **dealt}

@@ -32,7 +32,8 @@ from napari_rwkvseg.network.model import SegmentationNetwork
 LEAST_SHARE = 0.5  # of the seconds that learning gets, however long the comparison takes
 SHORTER = (0.5, 0.25, 0.125)  # parts of the way that are tried if the whole of it is not better
 CONTRADICTS = 0.1  # Dice: who loses so much has not forgotten, but was told the opposite
-MOST_PEAKS, PEAK_SIDE = 12, 384  # pieces looked at for peaks, and their side: seconds count
+# Pieces looked at for peaks, and their side as the network reads them: seconds count.
+MOST_PEAKS, PEAK_SIDE = 12, 384
 COMPARED = 2.5  # comparisons that learning must leave time for, the first one included
 
 
@@ -132,7 +133,7 @@ def retrain(
     if network.config.shrink != model.network.config.shrink:
         # what the old model sees at its own scale is as wrong as what made people correct it
         options = replace(options, distillation=0.0)
-    parts = _showing_parts(lesson)
+    parts = _showing_parts(lesson, network.config.shrink)
     left = options.seconds - measured - _seconds_to_judge(spent, lesson, parts)
     seconds = max(LEAST_SHARE * options.seconds, left)
     tuned = yield from finetune(
@@ -197,10 +198,11 @@ def _contradicts(whole: Verdict) -> bool:
     return whole.replay is not None and whole.replay.gain < -CONTRADICTS
 
 
-def _showing_parts(lesson: Lesson) -> list[Evidence]:
+def _showing_parts(lesson: Lesson, shrink: int) -> list[Evidence]:
     """Return parts of what is taught that show an object, for the peaks of the network there."""
     showing = [piece for piece in (*lesson.fresh, *lesson.replay) if piece.truth[piece.seen].any()]
-    return [piece.around_object(PEAK_SIDE) for piece in showing[:: 1 + len(showing) // MOST_PEAKS]]
+    chosen = showing[:: 1 + len(showing) // MOST_PEAKS]
+    return [piece.around_object(PEAK_SIDE * shrink) for piece in chosen]
 
 
 def _seconds_to_judge(spent: float, lesson: Lesson, parts: Sequence[Evidence]) -> float:

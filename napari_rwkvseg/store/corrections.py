@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 from napari_rwkvseg.engine.comparison import HeldOut
 from napari_rwkvseg.engine.evidence import Evidence, EvidenceCount, count_levels
 from napari_rwkvseg.engine.holdout import (
-    Deal,
     block_areas,
     content_key,
     deal_blocks,
-    first_use,
+    first_deal,
     training_pieces,
 )
 from napari_rwkvseg.errors import ModelFileError
@@ -126,11 +125,9 @@ class Corrections:
             for image_id in sorted(keys, key=keys.__getitem__):
                 planes = [read_evidence(path).evidence for path in self._files(image_id)]
                 entry = ledger.entries.get(image_id)
-                if entry is None:
-                    use = first_use(len(ledger.entries))
-                    entry = Entry(Deal(planes[0].levels.shape, use))
+                others = [e.deal for name, e in ledger.entries.items() if name != image_id]
+                entry = entry or Entry(first_deal(planes, others))
                 if entry.deal.use == "blocks":
-                    others = [e.deal for name, e in ledger.entries.items() if name != image_id]
                     deal = deal_blocks(entry.deal, keys[image_id], planes, others)
                     entry = replace(entry, deal=deal)
                 ledger = ledger.with_entry(image_id, entry)
@@ -149,6 +146,10 @@ class Corrections:
             for image_id, entry in entries.items()
             if entry.learnt and self._checksums(image_id) <= entry.learnt
         )
+
+    def only_judges(self, image_id: str) -> bool:
+        """Return whether a dealt image is held out as a whole."""
+        return read_ledger(self.root).entries[image_id].deal.use == "judge"
 
     def note_learnt(self, image_ids: Sequence[str]) -> None:
         """Note that a better model has learnt from images.

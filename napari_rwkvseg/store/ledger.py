@@ -118,6 +118,7 @@ def _entry_to_json(entry: Entry) -> dict[str, Any]:
         "use": deal.use,
         "blocks": [[*block, held] for block, held in deal.blocks.items()],
         "inside": deal.inside,
+        "wide": deal.wide,
         "learnt": sorted(entry.learnt),
     }
 
@@ -136,5 +137,7 @@ def _entry(values: Mapping[str, Any]) -> Entry:
         raise ValueError(values["use"])
     height, width = map(int, values["shape"])
     blocks: dict[Block, bool] = {(int(r), int(c)): bool(held) for r, c, held in values["blocks"]}
-    deal = Deal((height, width), cast(Use, values["use"]), blocks, int(values["inside"]))
+    use, inside = cast(Use, values["use"]), int(values["inside"])
+    wide = bool(values.get("wide", False))  # older ledgers do not say
+    deal = Deal((height, width), use, blocks, inside, wide)
     return Entry(deal, frozenset(values["learnt"]))

@@ -259,7 +259,8 @@ def gather(project: Corrections, images: Sequence[str], names: Sequence[str]) ->
     learnt = project.learnt()
     fresh = [image for image in dict.fromkeys(images) if image not in learnt]
     again = _spread(learnt, MOST_REPLAYED)
-    silent = witnesses(again)
+    # images that only judge show what is lost; others need not keep silent for that
+    silent = () if any(map(project.only_judges, again)) else witnesses(again)
     return Lesson(
         tuple(piece for image in fresh for piece in project.to_learn(image, names)),
         tuple(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -126,6 +128,26 @@ def test_a_sliver_does_not_make_it_low() -> None:
     truth = squares(20, 2)
     sure = np.where(np.arange(truth.shape[1]) < 26, 0.9, 0.6) * truth
     assert least_peak([(plane(truth), sure[None])]) == pytest.approx(0.9)
+
+
+def test_parts_of_cut_objects_do_not_make_it_low_where_there_are_whole_ones() -> None:
+    truth = np.zeros((16, 32), np.uint8)
+    truth[4:12, 4:12] = truth[4:12, 24:] = 1
+    sure = (truth * np.where(np.arange(32) < 16, 0.9, 0.3))[None]
+    assert least_peak([(plane(truth), sure)]) == pytest.approx(0.9)
+    assert least_peak([(plane(truth[:, 16:]), sure[..., 16:])]) == pytest.approx(0.3)
+    unseen = np.broadcast_to(np.arange(32)[None] >= 8, truth.shape)
+    assert least_peak([(plane(truth, unseen), sure)]) == pytest.approx(0.3)
+
+
+def test_of_cut_objects_the_piece_counts_that_shows_them_best() -> None:
+    truth = np.zeros((16, 32), np.uint8)
+    truth[4:12, 12:20] = 1
+    sure = (truth * np.where(np.arange(32) < 16, 0.8, 0.3))[None]
+    halves = [(plane(truth[:, cut]), sure[..., cut]) for cut in (slice(16), slice(16, 32))]
+    assert least_peak(halves) == pytest.approx(0.8)
+    other = replace(halves[1][0], image_id="other")
+    assert least_peak([halves[0], (other, halves[1][1])]) == pytest.approx(0.3)
 
 
 def test_each_class_has_its_own_probabilities() -> None:

@@ -50,12 +50,22 @@ def test_rare_classes_are_drawn_as_often_as_common_ones() -> None:
 
 def test_every_image_is_drawn_equally_often() -> None:
     large, small = corrected(0, 128), corrected(1, 32)
-    large = replace(large, truth=np.full_like(large.truth, 2))
-    small = replace(small, truth=np.full_like(small.truth, 5))
+    large, small = (replace(p, truth=np.ones_like(p.truth)) for p in (large, small))
+    large.image[:] = 5
     source = EvidenceSource([large, large, large, small])
-    kinds = drawn(source, 200).truths[:, 16, 16]
-    assert len(source) == 2
-    assert 70 < int((kinds == 5).sum()) < 130
+    shown = drawn(source, 200).images.flatten(1).mean(dim=1)
+    assert 70 < int((shown > 4).sum()) < 130
+
+
+def test_objects_are_drawn_as_often_as_background_however_many_images_show_none() -> None:
+    planes = [corrected(seed) for seed in range(12)]
+    empty = [replace(plane, truth=np.zeros_like(plane.truth)) for plane in planes[1:]]
+    one = replace(planes[0], truth=np.zeros_like(planes[0].truth))
+    one.truth[20:40, 20:40] = 1
+    shown = (drawn(EvidenceSource([*empty, one]), 100).truths > 0).flatten(1).any(dim=1)
+    assert 0.4 < shown.float().mean() < 0.65
+    none = (drawn(EvidenceSource(empty), 20).truths > 0).any()
+    assert not none
 
 
 def test_the_same_seed_draws_the_same() -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from napari_rwkvseg.engine import finetune as finetune_module
 from napari_rwkvseg.engine.evidence import REVIEWED, UNSEEN, Evidence
+from napari_rwkvseg.engine.evidence_views import PLAIN, Views
 from napari_rwkvseg.engine.finetune import FEWEST, Finetuned, finetune, schedule
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Progress, finish
 from napari_rwkvseg.engine.scale import with_shrink
@@ -155,6 +158,24 @@ def test_a_run_ends_when_there_is_nothing_more_to_learn() -> None:
     nothing = replace(empty, truth=np.zeros_like(empty.truth))
     result = tuned(replace(LEARNING, steps=600), [nothing])
     assert result.steps < 600
+
+
+def test_checks_that_happen_to_show_no_object_do_not_end_a_lesson_with_objects(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn = finetune_module.draw_views
+
+    def empty_checks(*args: Any) -> Views:
+        views = drawn(*args)
+        checks = args[4] is PLAIN
+        return replace(views, truths=torch.zeros_like(views.truths)) if checks else views
+
+    monkeypatch.setattr(finetune_module, "draw_views", empty_checks)
+    never = network(border=2.0)  # finds nothing: perfect, as far as the checks can tell
+    slow = replace(LEARNING, steps=30, head_rate=1e-9, rate=1e-9, encoder_rate=1e-9)
+    assert tuned(slow, start=never).steps == 30
+    empty = replace(corrected(0), truth=np.zeros((64, 64), np.uint8))
+    assert tuned(slow, [empty], start=never).steps < 30
 
 
 def test_without_evidence_there_is_nothing_to_learn_from() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from napari_rwkvseg.engine.holdout import (
     block_areas,
     content_key,
     deal_blocks,
-    first_use,
+    first_deal,
     free_rectangles,
     training_pieces,
     witnesses,
@@ -148,10 +149,65 @@ def test_a_whole_image_judges_or_teaches() -> None:
     ]
 
 
+def with_square(number: int, side: int) -> Evidence:
+    """A plane with one object, or none."""
+    plane = replace(corrected(number), truth=np.zeros((64, 64), np.uint8))
+    plane.truth[20 : 20 + side, 10 : 10 + side] = 1
+    return plane
+
+
+def uses_of(sides: Iterable[int]) -> list[str]:
+    """How images with objects of some sides are dealt that come one after the other."""
+    deals: list[Deal] = []
+    for number, side in enumerate(sides):
+        plane = with_square(number, side)
+        deals.append(deal_blocks(first_deal([plane], deals), plane.image_id, [plane], deals))
+    return [deal.use for deal in deals]
+
+
 def test_the_first_images_give_blocks_and_every_fifth_later_one_judges() -> None:
-    uses = [first_use(number) for number in range(20)]
+    uses = uses_of([4] * 20)
     assert uses[:BLOCK_IMAGES] == ["blocks"] * BLOCK_IMAGES
     assert Counter(uses[BLOCK_IMAGES:]) == {"train": 9, "judge": 3}
+
+
+def test_images_with_objects_that_blocks_would_cut_stay_whole_after_the_first() -> None:
+    whole = ["train", "judge", "train", "train", "train", "judge", "train"]
+    assert uses_of([24] * BLOCK_IMAGES) == ["blocks", *whole]
+    assert uses_of([4, 24, 24, 4, 24]) == ["blocks", "train", "judge", "blocks", "train"]
+
+
+def test_images_without_objects_are_dealt_like_the_others_and_counted_apart() -> None:
+    assert uses_of([0, 24, 24, 0, 24, 0]) == [
+        "blocks",
+        "blocks",
+        "train",
+        "train",
+        "judge",
+        "judge",
+    ]
+    assert uses_of([0, 4, 0, 0]) == ["blocks"] * 4
+
+
+def test_only_what_was_gone_through_tells_how_wide_objects_are() -> None:
+    first, plane = with_square(0, 24), with_square(1, 24)
+    before = [first_deal([first], [])]
+    before = [deal_blocks(before[0], first.image_id, [first])]
+    slim = with_seen(plane, (slice(20, 44), slice(10, 14)))
+    assert first_deal([plane], before).use == "train"
+    assert first_deal([slim], before).use == "blocks"
+
+
+def test_blocks_are_counted_in_images_that_gave_some() -> None:
+    uses = uses_of([24, 24, 24])
+    assert uses == ["blocks", "train", "judge"]
+    deals: list[Deal] = []
+    for number, side in enumerate([24, 24, 4]):
+        plane = with_square(number, side)
+        deals.append(deal_blocks(first_deal([plane], deals), plane.image_id, [plane], deals))
+    first, _, last = deals
+    alone = deal_blocks(Deal((64, 64)), plane.image_id, [plane], [first])
+    assert last.blocks == alone.blocks
 
 
 def test_what_an_image_shows_decides_and_not_what_it_is_called() -> None:

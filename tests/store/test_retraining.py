@@ -35,9 +35,11 @@ from napari_rwkvseg.store.retraining import (
 )
 from tests.corrected import LEARNING, QUICK, discs, model
 
+SLIM = 7  # pixels: blocks would not cut such discs, so that images are dealt by blocks
+
 
 def pair(seed: int = 0, mask: np.ndarray | None = None) -> Pair:
-    image, truth = discs(seed)
+    image, truth = discs(seed, width=SLIM)
     image[0, :2] = [0, 1]  # the whole range, so that the intensity window changes nothing
     data = interpret(image, name="DOE^JANE", axes="yx")
     return data, truth if mask is None else mask
@@ -118,7 +120,7 @@ def test_poisoned_corrections_never_become_active_once_good_ones_were_learnt(
 ) -> None:
     start = retrained(tmp_path, [pair(0)]).model
     for seed, poison in enumerate((lambda m: 1 - m, np.zeros_like, np.ones_like), start=1):
-        bad = pair(seed, poison(discs(seed)[1]))
+        bad = pair(seed, poison(discs(seed, width=SLIM)[1]))
         found = retrained(tmp_path, [bad], start)
         assert found.verdict.answer != "better"
         assert len(Corrections(tmp_path / "corrections").learnt()) == 1
@@ -140,16 +142,23 @@ def test_only_images_at_hand_and_learnt_ones_take_part(tmp_path: Path) -> None:
     assert {held.evidence.image_id for held in lesson.held_out} == {first, third}
 
 
-def known(tmp_path: Path, count: int) -> tuple[Corrections, list[str]]:
+def known(tmp_path: Path, count: int, wide: bool = False) -> tuple[Corrections, list[str]]:
     """A project in which so many images were learnt; their ids in the order of the deal."""
     project = Corrections(tmp_path / "corrections")
     for seed in range(count):
-        image, mask = pair(seed)
+        image, mask = pair(seed, lesion() if wide else None)
         levels = np.full(mask.shape, REVIEWED, np.uint8)
         image_id = finish(accept(project, model(), Corrected(image, mask, levels), ["disc"]))
         project.deal([image_id])
         project.note_learnt([image_id])
     return project, list(project.learnt())
+
+
+def lesion() -> np.ndarray:
+    """A mask of one object that several blocks would cut."""
+    mask = np.zeros((64, 64), np.uint8)
+    mask[10:40, 20:50] = 1
+    return mask
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.25, 0), (0.5, 1)])
@@ -175,6 +184,15 @@ def test_witnesses_judge_and_do_not_teach(tmp_path: Path) -> None:
     assert {piece.image_id for piece in lesson.replay} == set(ids) - set(silent)
     assert {held.evidence.image_id for held in lesson.held_out} == set(ids)
     assert all(held.replay for held in lesson.held_out)
+
+
+def test_where_whole_images_judge_all_others_are_replayed(tmp_path: Path) -> None:
+    project, ids = known(tmp_path, 4, wide=True)
+    lesson = gather(project, [], ["disc"])
+    assert {piece.image_id for piece in lesson.replay} == {ids[0], ids[1], ids[3]}
+    assert {held.evidence.image_id for held in lesson.held_out} == {ids[0], ids[2]}
+    assert [piece.truth.shape for piece in project.to_learn(ids[1], ["disc"])] == [(64, 64)]
+    assert [project.only_judges(image_id) for image_id in ids] == [False, False, True, False]
 
 
 def test_what_was_learnt_first_is_still_looked_at_when_there_is_too_much(
