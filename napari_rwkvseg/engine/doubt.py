@@ -121,7 +121,17 @@ def least_peak(pieces: Sequence[tuple[Evidence, NDArray[np.floating]]]) -> float
         large = objects[:, objects[1] >= SHARE * usual]
         if large.size:
             images.setdefault((piece.image_id, piece.plane), []).append(large)
-    return min(SUREST, *map(_image_peak, images.values()))
+    return _stored(min(SUREST, *map(_image_peak, images.values())))
+
+
+def _stored(probability: float) -> float:
+    """Return the highest value of a map in half precision that is not above a probability.
+
+    Predictions are kept in half precision: an object that is exactly as sure as the peak must not
+    fall below it there.
+    """
+    half = np.float16(probability)
+    return float(half if half <= probability else np.nextafter(half, np.float16(0)))
 
 
 def _image_peak(pieces: Sequence[NDArray[np.float64]]) -> float:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.evidence import Evidence
-from napari_rwkvseg.engine.scale import object_width
+from napari_rwkvseg.engine.widths import object_width
 
 GRID = 4  # blocks along each side of an image
 SMALLEST_BLOCK = 16  # pixels; small images have fewer blocks

@@ -13,48 +13,19 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.engine.progress import CancelToken
+from napari_rwkvseg.engine.widths import median_width
 from napari_rwkvseg.network.config import NetworkConfig
 from napari_rwkvseg.network.model import SegmentationNetwork, rebuilt
 
-# In a disc the mean distance to the border is a sixth of its width; in a line a quarter.
-WIDTH_PER_DISTANCE = 6.0
 MOST_SHRUNK = 8
 COARSER = 0.25  # powers of two: half the size costs a quarter, and a view shows more around
 LEAST_SIDE = 80  # pixels that an image keeps when it is shrunk
 MOST_MEASURED = 64  # pieces: more change nothing
 SLIVER = 0.1  # of the usual foreground: an image with less has lost its objects to the judge
 MEASURED_SIDE = 512  # pixels of a piece that are measured, each way: seconds count
-
-
-def object_width(truths: Sequence[NDArray[np.integer]]) -> float:
-    """Return how wide the objects in an image are, in pixels: the width of a disc as thick as they.
-
-    Parameters
-    ----------
-    truths : sequence of ndarray, shape (H, W)
-        Class per pixel in parts of one image, 0 is background. Beyond the edges objects go on.
-
-    Returns
-    -------
-    float
-        Mean over all foreground pixels, so that specks count little; 0 without a border to measure
-        from.
-    """
-    shown = [truth > 0 for truth in truths if truth.any() and not truth.all()]
-    if not shown:
-        return 0.0
-    distances = np.concatenate([ndimage.distance_transform_edt(mask)[mask] for mask in shown])
-    return WIDTH_PER_DISTANCE * float(distances.mean())
-
-
-def median_width(images: Sequence[Sequence[NDArray[np.integer]]]) -> float:
-    """Return the median of `object_width` over the images that show an object; 0 if none does."""
-    widths = [width for truths in images if (width := object_width(truths))]
-    return float(np.median(widths)) if widths else 0.0
 
 
 def evidence_width(pieces: Sequence[Evidence], token: CancelToken | None = None) -> float:

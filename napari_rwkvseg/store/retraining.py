@@ -327,7 +327,7 @@ def _card(
         class_names=names,
         object_width=round(found.object_width, 1),
         min_size=found.limits.min_size,
-        peak=round(found.limits.peak, 4),
+        peak=found.limits.peak,
         data=_with(old.data, "corrections"),
         data_licence=_with(old.data_licence, "corrections: not stated"),
         command=f"napari-rwkvseg finetune --steps {tuned.planned} --seed {seed}",

@@ -14,10 +14,10 @@ from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.dataset import Record, Sample, read_index
 from napari_rwkvseg.engine.device import choose_device, limit_threads
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
-from napari_rwkvseg.engine.scale import median_width
 from napari_rwkvseg.engine.train import train
 from napari_rwkvseg.engine.train_options import TrainOptions
 from napari_rwkvseg.engine.validate import Score
+from napari_rwkvseg.engine.widths import median_width
 from napari_rwkvseg.store.checkpoint import Checkpoint
 from napari_rwkvseg.store.dataset import read_samples
 from napari_rwkvseg.store.formats import read_image

@@ -91,6 +91,8 @@ class ResultTable(QWidget):
         self.count.setObjectName("section")
         self.export = QPushButton("Export CSV…")
         self.export.setToolTip("Save the table with units as comma-separated values")
+        self.hint = QLabel()
+        self.hint.setWordWrap(True)
         self.view = QTableView()
         self.view.setObjectName("results")
         self._set_up()
@@ -102,6 +104,7 @@ class ResultTable(QWidget):
         column.setContentsMargins(0, GAP, 0, 0)
         column.setSpacing(GAP)
         column.addLayout(top)
+        column.addWidget(self.hint)
         column.addWidget(self.view)
 
         self.export.clicked.connect(self._export)
@@ -138,7 +141,12 @@ class ResultTable(QWidget):
         self.view.setModel(model)
         if old is not None:
             old.deleteLater()
-        self.count.setText(count_text(measured, self._workflow.state.options.separate))
+        state = self._workflow.state
+        self.count.setText(count_text(measured, state.options.separate))
+        doubts = bool(state.card and state.card.peak and state.options.peak is None)
+        self.hint.setText(empty_text(doubts))
+        self.hint.setVisible(not measured.table.rows)
+        self.view.setVisible(bool(measured.table.rows))
         self.view.resizeColumnsToContents()
 
     def _jump(self, index: QModelIndex) -> None:
@@ -180,3 +188,9 @@ def count_text(measured: Measured, objects: bool) -> str:
     n = len(measured.table.rows)
     noun = ("object", "objects") if objects else ("class", "classes")
     return f"{n} {noun[n != 1]}" if n else f"No {noun[1]} found"
+
+
+def empty_text(doubts: bool) -> str:
+    """Return what people can do who see more than the model, or a model that doubts its finds."""
+    more = " or tick Keep doubtful" if doubts else ""
+    return f"Lower the threshold{more} to see what the model is unsure of."

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from napari_rwkvseg.engine.doubt import SUREST, Limits, least_peak, least_size
 from napari_rwkvseg.engine.evidence import REVIEWED, UNSEEN, Evidence
 
+HALF = 2.0**-11  # between neighbours in half precision, from 0.5 to 1
+
 
 def plane(truth: np.ndarray, seen: np.ndarray | None = None) -> Evidence:
     known = np.ones(truth.shape, bool) if seen is None else seen
@@ -111,33 +113,42 @@ def test_the_peak_moves_with_the_border() -> None:
 def test_the_peak_is_that_of_the_object_of_which_it_is_least_sure() -> None:
     truth = squares(*[4] * 10)
     sure = np.stack([truth * np.linspace(0.6, 0.9, truth.shape[1])])
-    assert least_peak([(plane(truth), sure)]) == pytest.approx(sure[0, 4, 7])
+    assert least_peak([(plane(truth), sure)]) == pytest.approx(sure[0, 4, 7], abs=HALF)
     assert least_peak([(plane(truth[:, 40:]), sure[..., 40:]), (plane(truth), sure)]) == (
-        pytest.approx(sure[0, 4, 7])
+        pytest.approx(sure[0, 4, 7], abs=HALF)
     )
 
 
 def test_no_more_than_the_surest_is_asked_for_and_nothing_without_objects() -> None:
     truth = squares(8)
-    assert least_peak([(plane(truth), truth[None] * 1.0)]) == SUREST
+    assert least_peak([(plane(truth), truth[None] * 1.0)]) == pytest.approx(SUREST, abs=HALF)
     assert least_peak([]) == 0
     assert least_peak([(plane(truth, np.zeros_like(truth, bool)), truth[None] * 1.0)]) == 0
+
+
+@given(st.floats(0, 1, width=32))
+def test_an_object_is_as_sure_in_half_precision_as_the_peak_asks_for(probability: float) -> None:
+    truth = squares(8)
+    sure = np.float32(probability) * truth[None]
+    peak = least_peak([(plane(truth), sure)])
+    assert np.float16(probability) >= peak
+    assert min(SUREST, probability) - HALF <= peak <= SUREST
 
 
 def test_a_sliver_does_not_make_it_low() -> None:
     truth = squares(20, 2)
     sure = np.where(np.arange(truth.shape[1]) < 26, 0.9, 0.6) * truth
-    assert least_peak([(plane(truth), sure[None])]) == pytest.approx(0.9)
+    assert least_peak([(plane(truth), sure[None])]) == pytest.approx(0.9, abs=HALF)
 
 
 def test_parts_of_cut_objects_do_not_make_it_low_where_there_are_whole_ones() -> None:
     truth = np.zeros((16, 32), np.uint8)
     truth[4:12, 4:12] = truth[4:12, 24:] = 1
     sure = (truth * np.where(np.arange(32) < 16, 0.9, 0.3))[None]
-    assert least_peak([(plane(truth), sure)]) == pytest.approx(0.9)
-    assert least_peak([(plane(truth[:, 16:]), sure[..., 16:])]) == pytest.approx(0.3)
+    assert least_peak([(plane(truth), sure)]) == pytest.approx(0.9, abs=HALF)
+    assert least_peak([(plane(truth[:, 16:]), sure[..., 16:])]) == pytest.approx(0.3, abs=HALF)
     unseen = np.broadcast_to(np.arange(32)[None] >= 8, truth.shape)
-    assert least_peak([(plane(truth, unseen), sure)]) == pytest.approx(0.3)
+    assert least_peak([(plane(truth, unseen), sure)]) == pytest.approx(0.3, abs=HALF)
 
 
 def test_of_cut_objects_the_piece_counts_that_shows_them_best() -> None:
@@ -145,13 +156,13 @@ def test_of_cut_objects_the_piece_counts_that_shows_them_best() -> None:
     truth[4:12, 12:20] = 1
     sure = (truth * np.where(np.arange(32) < 16, 0.8, 0.3))[None]
     halves = [(plane(truth[:, cut]), sure[..., cut]) for cut in (slice(16), slice(16, 32))]
-    assert least_peak(halves) == pytest.approx(0.8)
+    assert least_peak(halves) == pytest.approx(0.8, abs=HALF)
     other = replace(halves[1][0], image_id="other")
-    assert least_peak([halves[0], (other, halves[1][1])]) == pytest.approx(0.3)
+    assert least_peak([halves[0], (other, halves[1][1])]) == pytest.approx(0.3, abs=HALF)
 
 
 def test_each_class_has_its_own_probabilities() -> None:
     truth = squares(8, 8)
     truth[:, 16:] *= 2
     found = np.stack([(truth == 1) * 0.7, (truth == 2) * 0.6])
-    assert least_peak([(plane(truth), found)]) == pytest.approx(0.6)
+    assert least_peak([(plane(truth), found)]) == pytest.approx(0.6, abs=HALF)

@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QLabel
 
 from napari_rwkvseg.widgets.style import DOCK_WIDTH
+from napari_rwkvseg.widgets.table import empty_text
 from tests.fakes import fake_model
 from tests.widgets.docking import WAIT, Desk, blobs
 
@@ -139,6 +140,21 @@ def test_doubtful_objects_are_offered_where_the_model_leaves_some_out(desk: Desk
     assert desk.state.options.peak is None
 
 
+def test_where_nothing_is_found_the_dock_says_how_to_see_more(desk: Desk) -> None:
+    desk.viewer.add_image(np.zeros_like(blobs()), name="dark")
+    desk.segment()
+    table = desk.tab.table
+    assert table.count.text() == "No objects found"
+    assert "Lower the threshold to see" in table.hint.text()
+    assert table.hint.isVisible()
+    assert not table.view.isVisible()
+    desk.viewer.add_image(blobs(), name="cells")
+    desk.segment()
+    assert table.count.text() == "2 objects"
+    assert not table.hint.isVisible()
+    assert table.view.isVisible()
+
+
 def test_a_click_on_a_row_goes_to_the_object(desk: Desk) -> None:
     desk.viewer.add_image(blobs(), name="cells", scale=(2, 2), translate=(10, 20))
     mask = desk.segment()
@@ -232,3 +248,8 @@ def test_making_the_dock_leaves_torch_alone() -> None:
         "viewer.close()\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=120)
+
+
+def test_doubt_is_named_where_the_model_has_some() -> None:
+    assert "or tick Keep doubtful" in empty_text(doubts=True)
+    assert "doubtful" not in empty_text(doubts=False)
