@@ -120,6 +120,8 @@ def retrain(
     """
     if not lesson.held_out:
         raise ValueError("too few corrections: some must be held out to judge by. Accept more.")
+    if not (lesson.fresh or lesson.replay):
+        raise ValueError("all corrections at hand are held out to judge by. Correct another image.")
     names, old_names = lesson.class_names, model.card.class_names
     shared = shared_classes(names, old_names)
     rows = [dict(shared).get(number) for number in range(1, 1 + len(names))]

@@ -75,6 +75,12 @@ def test_poisoned_labels_are_not_accepted(poison: Poison) -> None:
     assert found.verdict.answer != "better"
 
 
+def test_images_that_only_judge_teach_nothing() -> None:
+    judging = replace(lesson([corrected(0)]), fresh=())
+    with pytest.raises(ValueError, match="Correct another image"):
+        retrained(model(border=0.9), judging)
+
+
 def with_clutter(seed: int, clutter: float, columns: int) -> Evidence:
     """Discs as bright as can be, and some of the ground as bright as `clutter`."""
     plane = corrected(seed)
