@@ -91,9 +91,9 @@ class CorrectBench:
         self.correcting.models.retraining.start()
         self.learning.finish()
 
-    def corrected(self, seed: int = 0) -> Any:
+    def corrected(self, seed: int = 0, width: int = 11) -> Any:
         """Open discs, correct all of them, accept the image."""
-        image, truth = discs(seed)
+        image, truth = discs(seed, width=width)
         mask = self.open(image, f"discs {seed}")
         self.paint_truth(truth)
         self.correcting.accept(Part.IMAGE)

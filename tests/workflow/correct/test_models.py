@@ -208,9 +208,9 @@ def test_a_version_that_is_gone_is_a_sentence(it: CorrectBench) -> None:
 
 
 def test_several_images_teach_together_open_or_closed(it: CorrectBench) -> None:
-    it.corrected(0)
+    it.corrected(0, width=7)
     it.viewer.layers.clear()
-    it.corrected(1)
+    it.corrected(1, width=7)
     assert it.state.images == 2
     it.retrain()
     assert len(project().images()) == 2
