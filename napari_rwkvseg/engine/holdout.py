@@ -32,6 +32,7 @@ BLOCK_IMAGES = 8  # the first images of a project are dealt by blocks
 EVERY_BLOCK, EVERY_IMAGE, EVERY_WIDE = 4, 5, 4  # one of so many is held out
 WIDE = 0.75  # of a block's side: an object that wide lies in three blocks on average
 FIRST_BLOCKS = 6  # with foreground: every second one is, for fewer than three judge nothing
+COARSE_SIDE, COARSE_PLANES = 512, 16  # about what is looked at to see how wide objects are
 EVERY_WITNESS = 3  # one of so many images that were learnt before only judges
 
 Block = tuple[int, int]
@@ -106,12 +107,20 @@ def first_deal(planes: Sequence[Evidence], before: Sequence[Deal]) -> Deal:
         Of the images that came before.
     """
     shape = planes[0].levels.shape
-    width = object_width([np.where(plane.seen, plane.truth, 0) for plane in planes])
+    width = _coarse_width(planes)
     shows = any((plane.truth[plane.seen] > 0).any() for plane in planes)
     # an image without objects is of the kind of the others
     wide = _is_wide(width, shape) if shows else any(one.wide for one in before)
     use = _first_use(wide, shows, before)
     return Deal(shape, use, inside=int(shows and use != "blocks"), wide=wide)
+
+
+def _coarse_width(planes: Sequence[Evidence]) -> float:
+    """Return how wide the objects of an image are, from so few pixels that it takes no time."""
+    step = 1 + max(planes[0].levels.shape) // COARSE_SIDE
+    some = planes[:: 1 + len(planes) // COARSE_PLANES]
+    grids = [np.where(plane.seen, plane.truth, 0)[::step, ::step] for plane in some]
+    return step * object_width(grids)
 
 
 def _is_wide(width: float, shape: tuple[int, ...]) -> bool:

@@ -198,6 +198,16 @@ def test_only_what_was_gone_through_tells_how_wide_objects_are() -> None:
     assert first_deal([slim], before).use == "blocks"
 
 
+@pytest.mark.parametrize(("side", "wide"), [(500, True), (200, False)])
+def test_objects_of_large_images_and_stacks_are_measured_coarsely(side: int, wide: bool) -> None:
+    truth = np.zeros((2100, 1900), np.uint8)
+    truth[300 : 300 + side, 900 : 900 + side] = 1
+    levels = np.full(truth.shape, REVIEWED, np.uint8)
+    plane = Evidence("large", 0, np.zeros((*truth.shape, 1), np.float16), truth, levels)
+    assert first_deal([plane], []).wide == wide
+    assert first_deal([with_square(0, side // 40)] * 100, []).wide == wide
+
+
 def test_blocks_are_counted_in_images_that_gave_some() -> None:
     uses = uses_of([24, 24, 24])
     assert uses == ["blocks", "train", "judge"]
