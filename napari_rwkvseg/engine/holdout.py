@@ -117,7 +117,7 @@ def first_deal(planes: Sequence[Evidence], before: Sequence[Deal]) -> Deal:
 
 def _coarse_width(planes: Sequence[Evidence]) -> float:
     """Return how wide the objects of an image are, from so few pixels that it takes no time."""
-    step = 1 + max(planes[0].levels.shape) // COARSE_SIDE
+    step = 1 + int(max(planes[0].levels.shape)) // COARSE_SIDE
     some = planes[:: 1 + len(planes) // COARSE_PLANES]
     grids = [np.where(plane.seen, plane.truth, 0)[::step, ::step] for plane in some]
     return step * object_width(grids)
