@@ -1,4 +1,4 @@
-"""How long the window is held at most: opening the dock, segmenting, refining, exploring.
+"""How long the window is held at most: opening the dock, segmenting, correcting, exploring.
 
     python -m benchmarks.event_loop [--json FILE] [--rounds 3] [--side 2048]
 
@@ -87,6 +87,13 @@ class Session:
         yield "second Segment", self._longest(self._segment)
         yield "refine", self._longest(self._refine)
 
+    def correcting(self) -> Iterator[Phase]:
+        """Turn to the Correct tab, change the mask, accept all of it, retrain."""
+        yield "turn to Correct", self._longest(self._turn_to_correct)
+        yield "change the mask", self._longest(self._change_mask)
+        yield "accept", self._longest(self._accept)
+        yield "retrain", self._longest(self._retrain)
+
     def yardstick(self) -> Phase:
         """Let napari add the smallest mask: work in one piece that no plugin can divide."""
         return "napari alone", self._longest(self._add_one_pixel)
@@ -124,6 +131,34 @@ class Session:
         wait_until(lambda: not state.running)
         pass_time(REST)  # the mask is filled in later turns; only then it is measured
         wait_until(lambda: not results.busy)
+
+    def _turn_to_correct(self) -> None:
+        self.dock.show_tab("Correct")
+        state = self.dock.pages["Correct"].correcting.state
+        wait_until(lambda: state.count.unseen == self._side**2)
+
+    def _change_mask(self) -> None:
+        """Move the mask of a quarter of the image by a few pixels, as one stroke."""
+        page = self.dock.pages["Correct"]
+        mask = page.correcting.subjects.current.layer
+        corner = np.s_[: self._side // 2, : self._side // 2]
+        moved = np.roll(mask.data[corner], 4, axis=0)
+        wrong = np.nonzero(moved != mask.data[corner])
+        mask.data_setitem(wrong, moved[wrong])
+        wait_until(lambda: page.correcting.state.count.changed == len(wrong[0]))
+
+    def _accept(self) -> None:
+        from napari_rwkvseg.workflow.correct import Part
+
+        page = self.dock.pages["Correct"]
+        page.accept.parts[Part.IMAGE].click()
+        wait_until(lambda: page.correcting.state.count.unseen == 0)
+
+    def _retrain(self) -> None:
+        page = self.dock.pages["Correct"]
+        page.retrain.button.click()
+        wait_until(lambda: not page.correcting.state.running and page.card.isVisible())
+        self._settle()
 
     def _explore(self) -> None:
         self.dock.show_tab("Scan explorer")
@@ -191,7 +226,12 @@ def as_row(phase: Phase) -> dict[str, Any]:
 def run_once(side: int) -> None:
     """Go through all phases in this process; print one JSON list as the last line."""
     session = Session(side)
-    phases = *session.segmenting(), *session.exploring(), session.yardstick()
+    phases = (
+        *session.segmenting(),
+        *session.correcting(),
+        *session.exploring(),
+        session.yardstick(),
+    )
     rows = [as_row(phase) for phase in phases]
     session.close()
     print(json.dumps(rows))

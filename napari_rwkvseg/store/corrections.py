@@ -138,6 +138,10 @@ class Corrections:
         found = (path.stem.rpartition("-")[0] for path in self.root.glob(f"*-*{EXTENSION}"))
         return tuple(sorted(dict.fromkeys(found)))
 
+    def dealt(self) -> tuple[str, ...]:
+        """Return the images of which it was decided what is held out, in that order."""
+        return tuple(read_ledger(self.root).entries)
+
     def learnt(self) -> tuple[str, ...]:
         """Return the images of which a better model has learnt all that is accepted."""
         entries = read_ledger(self.root).entries

@@ -252,7 +252,8 @@ def gather(project: Corrections, images: Sequence[str], names: Sequence[str]) ->
     project : Corrections
         All images must be dealt.
     images : sequence of str
-        Ids of those at hand; of others only such as a better model has learnt from take part.
+        Ids of those at hand; of others only such as a better model has learnt from take part, or,
+        where there is nothing else to judge by, what is held out of them.
     names : sequence of str
         Classes, in label order.
     """
@@ -261,6 +262,11 @@ def gather(project: Corrections, images: Sequence[str], names: Sequence[str]) ->
     again = _spread(learnt, MOST_REPLAYED)
     # images that only judge show what is lost; others need not keep silent for that
     silent = () if any(map(project.only_judges, again)) else witnesses(again)
+    held_out = [held for image in fresh for held in project.to_judge(image, names)]
+    held_out += [held for image in again for held in project.to_judge(image, names, replay=True)]
+    if not held_out:  # whole images that teach, before anything was learnt: others judge them
+        others = [image for image in project.dealt() if image not in fresh]
+        held_out = [held for image in others for held in project.to_judge(image, names)]
     return Lesson(
         tuple(piece for image in fresh for piece in project.to_learn(image, names)),
         tuple(
@@ -269,8 +275,7 @@ def gather(project: Corrections, images: Sequence[str], names: Sequence[str]) ->
             if image not in silent
             for piece in project.to_learn(image, names)
         ),
-        tuple(held for image in fresh for held in project.to_judge(image, names))
-        + tuple(held for image in again for held in project.to_judge(image, names, replay=True)),
+        tuple(held_out),
         tuple(names),
     )
 

@@ -195,6 +195,24 @@ def test_where_whole_images_judge_all_others_are_replayed(tmp_path: Path) -> Non
     assert [project.only_judges(image_id) for image_id in ids] == [False, False, True, False]
 
 
+def test_a_whole_image_that_teaches_is_judged_by_others_where_nothing_was_learnt(
+    tmp_path: Path,
+) -> None:
+    project = Corrections(tmp_path / "corrections")
+    ids = []
+    for seed in range(2):
+        image, mask = pair(seed, lesion())
+        levels = np.full(mask.shape, REVIEWED, np.uint8)
+        ids.append(finish(accept(project, model(), Corrected(image, mask, levels), ["disc"])))
+        project.deal(ids[-1:])
+    lesson = gather(project, ids[1:], ["disc"])
+    assert [piece.image_id for piece in lesson.fresh] == ids[1:]
+    assert [held.evidence.image_id for held in lesson.held_out] == ids[:1]
+    assert not lesson.held_out[0].replay
+    project.note_learnt(ids[:1])
+    assert gather(project, ids[1:], ["disc"]).held_out[0].replay
+
+
 def test_what_was_learnt_first_is_still_looked_at_when_there_is_too_much(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
