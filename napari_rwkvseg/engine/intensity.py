@@ -120,7 +120,8 @@ def to_channels(plane: NDArray[np.float32], n: int, name: str = "image") -> NDAr
     if channels == n:
         return plane
     if channels == 1:
-        return np.repeat(plane, n, axis=-1)
+        # np.repeat would hold the interpreter, and with it the window
+        return np.broadcast_to(plane, (*plane.shape[:-1], n)).copy()
     if channels == 3 and n == 1:
         weights = np.array(LUMINANCE, np.float32)
         grey: NDArray[np.float32] = (plane * weights).sum(axis=-1, keepdims=True)

@@ -132,6 +132,7 @@ def test_an_object_is_as_sure_in_half_precision_as_the_peak_asks_for(probability
     sure = np.float32(probability) * truth[None]
     peak = least_peak([(plane(truth), sure)])
     assert np.float16(probability) >= peak
+    assert probability >= peak
     assert min(SUREST, probability) - HALF <= peak <= SUREST
 
 

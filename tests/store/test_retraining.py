@@ -187,12 +187,12 @@ def test_witnesses_judge_and_do_not_teach(tmp_path: Path) -> None:
 
 
 def test_where_whole_images_judge_all_others_are_replayed(tmp_path: Path) -> None:
-    project, ids = known(tmp_path, 4, wide=True)
+    project, ids = known(tmp_path, 5, wide=True)
     lesson = gather(project, [], ["disc"])
-    assert {piece.image_id for piece in lesson.replay} == {ids[0], ids[1], ids[3]}
+    assert {piece.image_id for piece in lesson.replay} == {ids[0], ids[1], ids[3], ids[4]}
     assert {held.evidence.image_id for held in lesson.held_out} == {ids[0], ids[2]}
     assert [piece.truth.shape for piece in project.to_learn(ids[1], ["disc"])] == [(64, 64)]
-    assert [project.only_judges(image_id) for image_id in ids] == [False, False, True, False]
+    assert [project.only_judges(image_id) for image_id in ids] == [False, False, True, False, False]
 
 
 def test_a_whole_image_that_teaches_is_judged_by_others_where_nothing_was_learnt(

@@ -14,6 +14,7 @@ from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.prediction import Prediction, PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
+from napari_rwkvseg.engine.quiet import quietly
 from napari_rwkvseg.engine.torch_loading import load_optimisers, load_torch
 from napari_rwkvseg.errors import ModelNotFoundError
 from napari_rwkvseg.workflow.choices import Compute
@@ -174,6 +175,12 @@ def learn(lesson: Lesson, token: CancelToken) -> Job[Learnt]:
     RwkvSegError
         With a sentence for the person at the screen.
     """
+    with quietly():  # a search for garbage would stop the window, again and again
+        found = yield from _learn(lesson, token)
+    return found
+
+
+def _learn(lesson: Lesson, token: CancelToken) -> Job[Learnt]:
     yield Progress(0, 0, "Loading the model")
     load_optimisers()
     from napari_rwkvseg.store.retraining import keep, retrain_accepted  # imports torch

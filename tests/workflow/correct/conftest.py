@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,5 +14,7 @@ def _own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def it(tmp_path: Path) -> CorrectBench:
-    return CorrectBench(tmp_path)
+def it(tmp_path: Path) -> Iterator[CorrectBench]:
+    bench = CorrectBench(tmp_path)
+    yield bench
+    bench.learning.cancel()  # one that goes on would keep Python's garbage collector at rest

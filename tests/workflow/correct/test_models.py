@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,23 @@ def test_several_images_teach_together_open_or_closed(it: CorrectBench) -> None:
     report = it.state.report
     assert report is not None
     assert report.verdict.fresh.n == 9
+
+
+def test_no_search_for_garbage_stops_the_window_while_it_learns(
+    it: CorrectBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collects, install = [], it.library.install
+
+    def watched(*arguments: Any, **named: Any) -> Any:
+        collects.append(gc.isenabled())
+        return install(*arguments, **named)
+
+    monkeypatch.setattr(it.library, "install", watched)
+    it.corrected()
+    assert gc.isenabled()
+    it.retrain()
+    assert collects == [False]
+    assert gc.isenabled()
 
 
 def test_what_is_taken_back_is_no_longer_learnt_from(it: CorrectBench) -> None:
