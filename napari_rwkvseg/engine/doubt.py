@@ -131,7 +131,8 @@ def _stored(probability: float) -> float:
     fall below it there.
     """
     half = np.float16(probability)
-    return float(half if half <= probability else np.nextafter(half, np.float16(0)))
+    above = float(half) > probability  # as floats: beside one, NumPy compares in half precision
+    return float(np.nextafter(half, np.float16(0)) if above else half)
 
 
 def _image_peak(pieces: Sequence[NDArray[np.float64]]) -> float:
