@@ -14,12 +14,13 @@ from typing import Any
 
 import torch
 
+from benchmarks.bundled import start_model
 from benchmarks.forked import Forked, Say
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.errors import ModelFileError
 from napari_rwkvseg.store.atomic import SUFFIX
 from napari_rwkvseg.store.library import Library
-from napari_rwkvseg.store.model_file import decode_model, encode_model, read_model
+from napari_rwkvseg.store.model_file import encode_model, read_model
 from napari_rwkvseg.store.own_models import OwnModels
 
 NAME = "liver"
@@ -192,4 +193,4 @@ def _bytes_of(sha256: str, versions: list[Version]) -> bytes:
 
 def load_bundled() -> Model:
     """Return a model of ordinary size."""
-    return decode_model(Library().path("nuclei").read_bytes())
+    return start_model("nuclei")

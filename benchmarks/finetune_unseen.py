@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_rwkvseg.api import Segmenter, load_model
+from benchmarks.bundled import start_model
+from napari_rwkvseg.api import Segmenter
 from napari_rwkvseg.cli.evaluate import score_records
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.dataset import Record, read_index
@@ -66,7 +67,7 @@ def drawn(records: Sequence[Record], seed: int) -> list[Record]:
 def run(parsed: argparse.Namespace) -> dict[str, Any]:
     """Return the figures of all stages for all seeds, and their mean and standard deviation."""
     train, val = read_index(parsed.data, "train"), read_index(parsed.data, parsed.split)
-    model = load_model(parsed.model).model
+    model = start_model(parsed.model)
     before = dice_on(model, val, parsed.threads)
     runs = []
     for seed in parsed.seeds:

@@ -34,11 +34,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from benchmarks.bundled import start_model
 from benchmarks.peer_training import Planes, peer_dice, train_peer
 from benchmarks.peers import PlainUNet
 from benchmarks.simulated_user import Choice, Desk, EveryNth, Random, Suggested, work_through
 from benchmarks.tiles import mean_dice, read_tiles
-from napari_rwkvseg.api import load_model
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.evidence import REVIEWED, Evidence
 from napari_rwkvseg.engine.image import ImageData
@@ -261,7 +261,7 @@ def run(parsed: argparse.Namespace, folder: Path) -> Iterator[Row]:
     """Yield the rows of all arms."""
     torch.set_num_threads(parsed.threads)
     study = Study(
-        load_model(parsed.model).model,
+        start_model(parsed.model),
         read_tiles(parsed.data, "train", parsed.pool, parsed.side),
         read_tiles(parsed.data, "val", parsed.val, parsed.side),
         FinetuneOptions(seconds=parsed.seconds, crop=parsed.crop),

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.bundled import start_model
 from benchmarks.human_loop import plane_of
 from benchmarks.simulated_user import Choice, Desk, EveryNth, Suggested
 from benchmarks.tiles import read_tiles
-from napari_rwkvseg.api import load_model
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.evidence import REVIEWED
 from napari_rwkvseg.engine.holdout import Rectangle, block_areas
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path)
     parsed = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    model, figures = load_model(parsed.model).model, {}
+    model, figures = start_model(parsed.model), {}
     for folder in parsed.data:
         pairs = read_tiles(folder, parsed.split, parsed.images, parsed.side)
         figures[folder.name] = measure(model, pairs, parsed.blocks)

@@ -31,9 +31,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.bundled import start_model
 from benchmarks.leak import count_leaks
 from benchmarks.tiles import mean_dice, read_tiles
-from napari_rwkvseg.api import load_model
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.evidence import REVIEWED
 from napari_rwkvseg.engine.progress import finish
@@ -190,7 +190,7 @@ def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def run(parsed: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the rows of all parts."""
     tuning = FinetuneOptions(seconds=parsed.seconds, crop=parsed.crop)
-    plan = Plan(load_model(parsed.model).model, tuning, parsed.threads, folder)
+    plan = Plan(start_model(parsed.model), tuning, parsed.threads, folder)
     own_val = read_tiles(parsed.own, "val", parsed.val, parsed.side)
     other_val = read_tiles(parsed.other, "val", parsed.val, parsed.side)
     other = read_tiles(parsed.other, "train", None, parsed.side)
