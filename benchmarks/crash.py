@@ -25,7 +25,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.crash_models import damage, kill_while_saving, load_bundled, make_versions, share
+from benchmarks.bundled import start_model
+from benchmarks.crash_models import damage, kill_while_saving, make_versions, share
 from benchmarks.crash_painting import cost_of_keeping, kill_while_painting
 
 VERSIONS = 12
@@ -35,7 +36,7 @@ MOST_MS = 20.0  # of the painting thread per stroke, 95th percentile
 def run(parsed: argparse.Namespace) -> dict[str, Any]:
     """Run all parts that were asked for; print each when it is done."""
     torch.set_num_threads(1)  # a child of a process with threads may wait for them for ever
-    versions = make_versions(load_bundled(), VERSIONS)
+    versions = make_versions(start_model("nuclei"), VERSIONS)
     parts = {
         "strokes": lambda n: cost_of_keeping(n, parsed.side),
         "painting": lambda n: kill_while_painting(n, parsed.side),

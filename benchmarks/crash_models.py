@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from benchmarks.bundled import start_model
 from benchmarks.forked import Forked, Say
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.errors import ModelFileError
@@ -189,8 +188,3 @@ def _files(root: Path) -> list[Path]:
 def _bytes_of(sha256: str, versions: list[Version]) -> bytes:
     data = next(version.data for version in versions if version.sha256 == sha256)
     return hashlib.sha256(data).digest()
-
-
-def load_bundled() -> Model:
-    """Return a model of ordinary size."""
-    return start_model("nuclei")

@@ -146,33 +146,33 @@ def _image_peak(pieces: Sequence[NDArray[np.float64]]) -> float:
 def _whole_sizes(piece: Evidence) -> NDArray[np.intp]:
     """Return the pixels of each object of a plane that is seen whole."""
     found = [np.zeros(0, np.intp)]
-    for _, parts, sizes in _objects(piece):
-        found.append(sizes[_are_whole(parts, piece.seen)])
+    for _, _, sizes, whole in _objects(piece):
+        found.append(sizes[whole])
     return np.concatenate(found)
 
 
 def _taught_peaks(piece: Evidence, found: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return, per object, peak of the probabilities (K, H, W), pixels, and if whole, (3, n)."""
     objects = [np.zeros((3, 0))]
-    for k, parts, sizes in _objects(piece):
+    for k, parts, sizes, whole in _objects(piece):
         peaks = scipy.ndimage.maximum(found[k - 1], parts, np.arange(len(sizes)))
-        objects.append(np.stack([peaks, sizes, _are_whole(parts, piece.seen)])[:, 1:])
+        objects.append(np.stack([peaks, sizes, whole])[:, 1:])
     return np.concatenate(objects, axis=1)
 
 
-def _are_whole(parts: NDArray[np.integer], seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which objects, 0 is none, lie apart from what is not known."""
-    whole = np.ones(1 + int(parts.max(initial=0)), bool)
-    whole[parts[_beside_unknown(seen)]] = False
-    whole[0] = False
-    return whole
+def _objects(
+    piece: Evidence,
+) -> Iterator[tuple[int, NDArray[np.integer], NDArray[np.intp], NDArray[np.bool_]]]:
+    """Yield each class with its objects, numbered from 1; their pixels, and which are whole.
 
-
-def _objects(piece: Evidence) -> Iterator[tuple[int, NDArray[np.integer], NDArray[np.intp]]]:
-    """Yield each class with its objects, numbered from 1, and the pixels of each, 0 first."""
+    Whole are those that lie apart from what is not known. In both arrays 0 is the background.
+    """
+    border = _beside_unknown(piece.seen)
     for k in np.unique(piece.truth[piece.seen & (piece.truth > 0)]):
-        parts, _ = scipy.ndimage.label(piece.seen & (piece.truth == k))
-        yield int(k), parts, np.bincount(parts.ravel())
+        parts, count = scipy.ndimage.label(piece.seen & (piece.truth == k))
+        whole = np.arange(1 + count) > 0
+        whole[parts[border]] = False
+        yield int(k), parts, np.bincount(parts.ravel()), whole
 
 
 def _beside_unknown(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:

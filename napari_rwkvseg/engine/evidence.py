@@ -65,6 +65,11 @@ class Evidence:
         result: NDArray[np.bool_] = self.levels > UNSEEN
         return result
 
+    @property
+    def shows_object(self) -> bool:
+        """Whether some pixel that counts is foreground."""
+        return bool(self.truth[self.seen].any())
+
     def around_object(self, side: int) -> Evidence:
         """Return a square around the middle foreground pixel; all of a plane that is not larger."""
         inside = np.flatnonzero(self.seen & (self.truth > 0))

@@ -108,7 +108,7 @@ def first_deal(planes: Sequence[Evidence], before: Sequence[Deal]) -> Deal:
     """
     shape = planes[0].levels.shape
     width = _coarse_width(planes)
-    shows = any((plane.truth[plane.seen] > 0).any() for plane in planes)
+    shows = any(plane.shows_object for plane in planes)
     # an image without objects is of the kind of the others
     wide = _is_wide(width, shape) if shows else any(one.wide for one in before)
     use = _first_use(wide, shows, before)

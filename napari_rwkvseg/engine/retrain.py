@@ -202,7 +202,7 @@ def _contradicts(whole: Verdict) -> bool:
 
 def _showing_parts(lesson: Lesson, shrink: int) -> list[Evidence]:
     """Return parts of what is taught that show an object, for the peaks of the network there."""
-    showing = [piece for piece in (*lesson.fresh, *lesson.replay) if piece.truth[piece.seen].any()]
+    showing = [piece for piece in (*lesson.fresh, *lesson.replay) if piece.shows_object]
     chosen = showing[:: 1 + len(showing) // MOST_PEAKS]
     return [piece.around_object(PEAK_SIDE * shrink) for piece in chosen]
 

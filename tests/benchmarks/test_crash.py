@@ -98,7 +98,7 @@ def test_programs_that_share_a_folder_lose_nothing(versions: list[crash_models.V
 def test_figures_are_written_and_a_broken_promise_is_the_status(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, versions: list[crash_models.Version]
 ) -> None:
-    monkeypatch.setattr(crash, "load_bundled", small_model)
+    monkeypatch.setattr(crash, "start_model", lambda name: small_model())
     monkeypatch.setattr(crash, "share", lambda *_: {"corrupt": 1, "lost": 0, "failed": 0})
     target = tmp_path / "figures.json"
     nothing = ["--painting", "0", "--saving", "0", "--strokes", "0"]

@@ -146,12 +146,17 @@ def known(tmp_path: Path, count: int, wide: bool = False) -> tuple[Corrections, 
     """A project in which so many images were learnt; their ids in the order of the deal."""
     project = Corrections(tmp_path / "corrections")
     for seed in range(count):
-        image, mask = pair(seed, lesion() if wide else None)
-        levels = np.full(mask.shape, REVIEWED, np.uint8)
-        image_id = finish(accept(project, model(), Corrected(image, mask, levels), ["disc"]))
-        project.deal([image_id])
-        project.note_learnt([image_id])
+        project.note_learnt([dealt(project, seed, lesion() if wide else None)])
     return project, list(project.learnt())
+
+
+def dealt(project: Corrections, seed: int, mask: np.ndarray | None) -> str:
+    """Accept an image as a whole and deal it; return its id."""
+    image, truth = pair(seed, mask)
+    levels = np.full(truth.shape, REVIEWED, np.uint8)
+    image_id = finish(accept(project, model(), Corrected(image, truth, levels), ["disc"]))
+    project.deal([image_id])
+    return image_id
 
 
 def lesion() -> np.ndarray:
@@ -199,12 +204,7 @@ def test_a_whole_image_that_teaches_is_judged_by_others_where_nothing_was_learnt
     tmp_path: Path,
 ) -> None:
     project = Corrections(tmp_path / "corrections")
-    ids = []
-    for seed in range(2):
-        image, mask = pair(seed, lesion())
-        levels = np.full(mask.shape, REVIEWED, np.uint8)
-        ids.append(finish(accept(project, model(), Corrected(image, mask, levels), ["disc"])))
-        project.deal(ids[-1:])
+    ids = [dealt(project, seed, lesion()) for seed in range(2)]
     lesson = gather(project, ids[1:], ["disc"])
     assert [piece.image_id for piece in lesson.fresh] == ids[1:]
     assert [held.evidence.image_id for held in lesson.held_out] == ids[:1]
