@@ -103,8 +103,9 @@ class Waits:
 
     def __init__(self) -> None:
         self._files: dict[str, int] = {}
-        self._ended = 0.0
-        self._seconds: dict[str, float] = {}
+        # whole nanoseconds, for sums of floats depend on their order and could fall
+        self._ended = 0
+        self._waited: dict[str, int] = {}
 
     def total(self) -> float:
         """Return seconds since the process started, summed over all threads that were seen."""
@@ -116,11 +117,11 @@ class Waits:
                 self._files[thread] = os.open(TASKS / thread / "schedstat", os.O_RDONLY)
         for thread in tuple(self._files):
             with suppress(OSError):  # it ended: what it waited stays counted
-                self._seconds[thread] = int(os.pread(self._files[thread], 99, 0).split()[1]) / 1e9
+                self._waited[thread] = int(os.pread(self._files[thread], 99, 0).split()[1])
             if thread not in threads:
                 os.close(self._files.pop(thread))
-                self._ended += self._seconds.pop(thread, 0.0)
-        return self._ended + sum(self._seconds.values())
+                self._ended += self._waited.pop(thread, 0)
+        return (self._ended + sum(self._waited.values())) / 1e9
 
     def close(self) -> None:
         """Close all files."""
