@@ -45,12 +45,17 @@ class Pointer:
         farthest = 0.0
         yield
         while event.type == "mouse_move":
-            way = max(abs(a - b) for a, b in zip(event.pos, start, strict=True))
-            farthest = max(farthest, float(way))
+            farthest = max(farthest, _way(start, event.pos))
             yield
-        if farthest <= STILL:
+        # A busy computer may report no move at all between the press and a release elsewhere.
+        if max(farthest, _way(start, event.pos)) <= STILL:
             self._pointed(position)
 
     def _moved(self, viewer: Any, event: Any) -> None:
         if "Shift" in event.modifiers:
             self._pointed(event.position)
+
+
+def _way(start: Any, end: Any) -> float:
+    """How far the mouse went along either axis, in canvas pixels."""
+    return max(abs(float(b) - float(a)) for a, b in zip(start, end, strict=True))
