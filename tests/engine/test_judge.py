@@ -229,3 +229,97 @@ def test_the_interval_repeats() -> None:
 def test_nothing_held_out_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing is held out"):
         compare(np.zeros((0, 1, 3)), np.zeros((0, 1, 3)))
+
+
+# held out: an image with a lesion in two of its blocks, and two healthy images, two blocks each
+LESION, HEALTHY = counts((2, 90, 20), (0, 90, 30)), counts(*[(0, 90, 0)] * 4)
+SILENT = counts(*[(0, 0, 0)] * 4)
+WHERE = ["lesion"] * 2 + ["one"] * 2 + ["two"] * 2
+
+
+def healthy(old: np.ndarray, new: np.ndarray, alarms: np.ndarray = SILENT) -> Verdict:
+    """Judge what is made of the lesion, where the old model sees some in healthy tissue too."""
+    return compare(
+        np.concatenate([old, HEALTHY]), np.concatenate([new, alarms]), images=WHERE
+    )  # fmt: skip
+
+
+def test_false_alarms_that_are_gone_are_a_gain_where_images_show_nothing() -> None:
+    found = healthy(LESION, counts((0, 0, 20), (0, 0, 30)))
+    assert found.answer == "better"
+    before = 4 / 230
+    assert (found.fresh.empty, found.fresh.images, found.fresh.shown) == (2, 1, 2)
+    assert found.fresh.old_dice == pytest.approx(before / 3)
+    assert found.fresh.new_dice == pytest.approx(2 / 3)
+    assert found.fresh.image_gain == pytest.approx(-before)
+    score = found.fresh.classes[0]
+    assert (score.old.dice, score.new.dice) == (found.fresh.old_dice, found.fresh.new_dice)
+    assert (score.old.iou, score.new.iou) == pytest.approx((before / (2 - before) / 3, 2 / 3))
+    assert found.reason.startswith(
+        "Dice per image 0.006 before, 0.667 after on 6 held-out blocks of 3 images, 2 without "
+        "objects (+0.661, 90 % interval +0."
+    )
+
+
+def test_silence_is_no_gain_if_objects_were_found_before() -> None:
+    known = counts((10, 20, 20), (12, 30, 30))
+    found = healthy(known, counts((0, 0, 20), (0, 0, 30)))
+    assert found.fresh.gain > 0.5
+    assert found.answer == "cannot tell"
+    assert found.reason.startswith("Dice per image with objects fell in the mean of all 1;")
+    assert healthy(known, known).answer == "better"
+
+
+def test_new_false_alarms_are_worse_though_the_lesion_is_found() -> None:
+    silent = np.concatenate([counts((0, 0, 20), (0, 0, 30)), SILENT])
+    alarmed = np.concatenate([counts((18, 20, 20), (27, 30, 30)), HEALTHY])
+    found = compare(silent, alarmed, images=WHERE)
+    assert found.fresh.gain == pytest.approx((0.9 - 2) / 3)
+    assert found.answer == "worse"
+
+
+def test_the_interval_per_image_draws_within_each_image() -> None:
+    """A lesion that is found in one block of two makes all of the uncertainty."""
+    found = healthy(counts((0, 10, 20), (0, 10, 20)), counts((20, 20, 20), (0, 0, 20))).fresh
+    # of two blocks drawn: twice the first (1 time in 4), one of each (2 in 4), twice the second
+    draws = np.array([1, 2 / 3, 2 / 3, 0])
+    t = 2.015  # of five degrees of freedom, 90 %
+    half = t * draws.std() / 3 * np.sqrt(6 / 5)
+    assert found.high - found.gain == pytest.approx(half, rel=0.03)
+    assert found.gain == pytest.approx((2 / 3 + 2) / 3)
+
+
+def test_what_was_learnt_before_is_compared_in_all_pixels_together() -> None:
+    """One false alarm in a healthy image that was known is no reason to forget a lesson."""
+    dab = counts((0, 1, 0))
+    old = np.concatenate([HALF, *[GOOD] * 3, SILENT[:1]])
+    new = np.concatenate([GOOD, *[GOOD] * 3, dab])
+    images = ["new"] * 4 + [name for name in "abc" for _ in range(4)] + ["healthy"]
+    found = compare(old, new, [False] * 4 + [True] * 13, images)
+    assert found.replay is not None
+    assert found.replay.empty == 0
+    assert found.replay.gain == pytest.approx(2 * 1080 / 2401 - 0.9)
+    assert found.answer == "better"
+
+
+@pytest.mark.parametrize(("images", "answer"), [(1, "better"), (2, "better"), (3, "worse")])
+def test_a_small_fall_in_one_or_two_known_images_may_be_chance(images: int, answer: str) -> None:
+    """Two points in the mean, up in some blocks and down in others."""
+    falls = counts((95, 100, 100), (81, 100, 100), (95, 100, 100), (81, 100, 100))
+    old, new = np.concatenate([HALF, *[GOOD] * images]), np.concatenate([GOOD, *[falls] * images])
+    known = [str(number) for number in range(images) for _ in range(4)]
+    found = compare(old, new, [False] * 4 + [True] * len(known), ["new"] * 4 + known)
+    assert found.replay is not None
+    assert found.replay.gain == pytest.approx(-0.02)
+    assert found.answer == answer
+
+
+def test_a_large_fall_in_one_known_image_is_a_loss_though_it_may_be_chance() -> None:
+    falls = counts((100, 100, 100), (70, 100, 100), (95, 100, 100), (79, 100, 100))
+    found = verdict(
+        np.concatenate([HALF, GOOD]), np.concatenate([GOOD, falls]), [False] * 4 + [True] * 4
+    )
+    assert found.replay is not None
+    assert found.replay.gain == pytest.approx(-0.04)
+    assert found.replay.high > 0
+    assert (found.answer, found.forgets) == ("worse", True)

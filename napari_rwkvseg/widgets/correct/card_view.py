@@ -141,6 +141,11 @@ def explanation(verdict: Verdict) -> str:
         f"On {fresh.n} blocks ({fresh.pixels:,} px) of your corrections that neither model learnt "
         f"from. Gain {fresh.gain:+.3f}, {fresh.interval}."
     )
+    if fresh.empty:
+        text += (
+            f" Dice is the mean of {fresh.images + fresh.empty} images, in {fresh.empty} of which "
+            "there is nothing to find."
+        )
     if verdict.answer == "cannot tell":
         text += " Accept more, on other places or images, to be able to tell."
     if replay is not None:

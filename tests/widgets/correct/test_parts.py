@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,12 @@ def test_the_explanation_names_blocks_pixels_interval_and_replay() -> None:
     assert "Gain +0.250, 90 % interval +0.100 to +0.300" in text
     assert "Accept more" in text
     assert "Dice 0.900 → 0.800 (2 blocks)" in text
+
+
+def test_the_explanation_says_where_nothing_is_to_be_found() -> None:
+    assert "mean of" not in explanation(Verdict("better", "", part()))
+    text = explanation(Verdict("better", "", replace(part(), empty=2)))
+    assert "Dice is the mean of 3 images, in 2 of which there is nothing to find." in text
 
 
 def test_the_last_step_lies_at_the_right_and_the_highest_value_at_the_top(qtbot: QtBot) -> None:
