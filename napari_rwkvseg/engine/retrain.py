@@ -150,9 +150,8 @@ def retrain(
         clock,
     )
     least = least_size((*lesson.fresh, *lesson.replay)) or model.card.min_size
-    found = yield from _longest_step(
-        network, tuned, lesson, parts, old, options.seed, least, device, token
-    )
+    court = _Court(lesson, parts, old, least, options.seed, device, token)
+    found = yield from _longest_step(network, tuned, court)
     return replace(found, object_width=width)
 
 
@@ -170,25 +169,57 @@ def _at_fitting_scale(
     return with_shrink(network, shrink), wanted
 
 
-def _longest_step(
-    start: SegmentationNetwork,
-    tuned: Finetuned,
-    lesson: Lesson,
-    parts: Sequence[Evidence],
-    old: Counts,
-    seed: int,
-    min_size: int,
-    device: torch.device,
-    token: CancelToken | None,
-) -> Job[Candidate]:
+@dataclass(frozen=True, eq=False)
+class _Court:
+    """What candidates of one lesson are judged by: the same for all of them.
+
+    Attributes
+    ----------
+    lesson : Lesson
+        With what is held out.
+    parts : sequence of Evidence
+        Of what was taught, for the peaks.
+    old : ndarray
+        Counts of the old model.
+    min_size : int
+        Pixels that a find must have.
+    seed : int
+        Of the judge's draws.
+    device, token
+        As for `retrain`.
+    """
+
+    lesson: Lesson
+    parts: Sequence[Evidence]
+    old: Counts
+    min_size: int
+    seed: int
+    device: torch.device
+    token: CancelToken | None
+
+    def hear(self, network: SegmentationNetwork, look: int) -> Job[tuple[Verdict, Limits]]:
+        """Return the verdict on a network, the `look`-th one, and what its finds must have."""
+        rows = list(range(1, 1 + len(self.lesson.class_names)))
+        peak = _taught_peak(network, self.parts, self.device, self.token)
+        limits = Limits(self.min_size, peak)
+        new = yield from _count(
+            network, self.lesson.held_out, rows, limits, self.device, self.token
+        )
+        return self._judge(new, look), limits
+
+    def _judge(self, new: Counts, look: int) -> Verdict:
+        held_out, names = self.lesson.held_out, self.lesson.class_names
+        replay = [held.replay for held in held_out for _ in held.blocks]
+        pixels, images = block_pixels(held_out), block_images(held_out)
+        return judge(self.old, new, pixels, replay, images, names, self.seed, look)
+
+
+def _longest_step(start: SegmentationNetwork, tuned: Finetuned, court: _Court) -> Job[Candidate]:
     """Go as far from the start as is better; if nothing is, as far as nothing is forgotten."""
-    rows = list(range(1, 1 + len(lesson.class_names)))
     tried: list[Candidate] = []
     for share in (1.0, *SHORTER):
         network = tuned.network if share == 1 else blend(start, tuned.network, share)
-        limits = Limits(min_size, _taught_peak(network, parts, device, token))
-        new = yield from _count(network, lesson.held_out, rows, limits, device, token)
-        verdict = _judge(lesson, old, new, seed, look=len(tried) + 1)
+        verdict, limits = yield from court.hear(network, look=len(tried) + 1)
         tried.append(Candidate(replace(tuned, network=network), verdict, share, limits=limits))
         if verdict.answer == "better" or _contradicts(tried[0].verdict):
             return tried[-1]
@@ -238,9 +269,3 @@ def _count(
     counts = yield from count_pixels(network.to(device), held_out, rows, device, token, limits)
     network.cpu()
     return counts
-
-
-def _judge(lesson: Lesson, old: Counts, new: Counts, seed: int, look: int) -> Verdict:
-    replay = [held.replay for held in lesson.held_out for _ in held.blocks]
-    pixels, images = block_pixels(lesson.held_out), block_images(lesson.held_out)
-    return judge(old, new, pixels, replay, images, lesson.class_names, seed, look)
