@@ -31,19 +31,26 @@ def squares(*sides: int, height: int = 40) -> np.ndarray:
     return truth
 
 
-def test_a_quarter_of_the_smallest_object_is_the_least() -> None:
-    assert least_size([plane(squares(20, 8, 12))]) == 16
-    assert least_size([plane(squares(20)), plane(squares(12))]) == 36
+@pytest.mark.parametrize(("count", "least"), [(1, 6), (2, 12), (3, 15), (10, 21), (200, 24)])
+def test_a_quarter_of_the_smallest_object_is_the_least_and_less_of_few(
+    count: int, least: int
+) -> None:
+    assert least_size([plane(squares(10))] * count) == least
+
+
+def test_the_smallest_object_of_all_planes_counts() -> None:
+    assert least_size([plane(squares(20, 8, 12))]) == int(64 * 0.25 ** (4 / 3))
+    assert least_size([plane(squares(20)), plane(squares(12))]) == 18
 
 
 def test_classes_are_objects_of_their_own() -> None:
     truth = squares(20)
     truth[4:24, 4:14] = 2
-    assert least_size([plane(truth)]) == 50
+    assert least_size([plane(truth)]) == 25
 
 
 def test_a_stray_dab_among_many_objects_does_not_count() -> None:
-    assert least_size([plane(squares(*[12] * 20, 1))]) == 36
+    assert least_size([plane(squares(*[12] * 20, 1))]) == 33
     assert least_size([plane(squares(12, 1))]) == 0
 
 
@@ -54,7 +61,7 @@ def test_objects_that_are_not_seen_whole_do_not_count(cut: str) -> None:
         truth, seen = truth[:, :34], seen[:, :34]
     else:
         seen[4:12, 34:] = False
-    assert least_size([plane(truth, seen)]) == 100
+    assert least_size([plane(truth, seen)]) == 25
 
 
 def test_where_nothing_is_seen_whole_nothing_is_left_out() -> None:

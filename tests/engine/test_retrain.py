@@ -224,14 +224,14 @@ def test_a_candidate_leaves_out_what_is_unlike_corrected_objects(
 
     monkeypatch.setattr("napari_rwkvseg.engine.retrain.count_pixels", counted)
     taught = lesson([corrected(0, size=160)], [corrected(1, size=160)])
-    rows, columns = np.indices(taught.replay[0].truth.shape) % 8 // 2 % 3
-    truth = ((rows > 0) & (columns > 0)).astype(np.uint8)  # squares of four by four
+    rows, columns = np.indices(taught.replay[0].truth.shape) % 16 // 4 % 3
+    truth = ((rows > 0) & (columns > 0)).astype(np.uint8)  # squares of eight by eight
     taught = replace(taught, replay=(replace(taught.replay[0], truth=truth),))
-    assert least_size(taught.fresh) > 4
+    assert least_size(taught.fresh) > 15
     found = retrained(model(border=0.9, min_size=3, peak=0.25), taught)
-    assert found.limits.min_size == 4
+    assert found.limits.min_size == 15  # a quarter of 64, less a little: there are a hundred
     assert seen[0] == Limits(3, 0.25)
-    assert {limits.min_size for limits in seen[1:]} == {4}
+    assert {limits.min_size for limits in seen[1:]} == {15}
     assert found.limits in seen[1:]
 
 
