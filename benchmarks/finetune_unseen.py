@@ -4,9 +4,10 @@
 
 The person's corrections are the true masks of images of the part "train", drawn by the seed: the
 names of files are often in the order of diagnoses, so that the first ones are all of one kind. They
-come in stages: after 1 image one retrain, after 3 the next, from the best model so far, and so on.
-As in the product a part of the corrections is held out, and a candidate that the judge does not
-find better is not used. Dice is the mean over the images of the part "val", which nothing is chosen
+come in stages: after 1 image one retrain, after 3 the next, from the model in use, and so on. As in
+the product a part of the corrections is held out, and a candidate that the judge does not find
+better is kept aside, to be tested again on what is corrected next. Dice is that of the candidate
+and that of the model in use, the mean over the images of the part "val", which nothing is chosen
 by. The share of the error that is gone is 1 - (1 - Dice after) / (1 - Dice before).
 """
 
@@ -35,6 +36,8 @@ from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.store.dataset import read_pair
 from napari_rwkvseg.store.retraining import RetrainOptions, keep, retrain_model
 
+PARTS = ("", "_active")  # of what was learnt last, and of the model in use
+
 
 def dice_on(model: Model, records: Sequence[Record], threads: int) -> float:
     """Return the mean Dice over the images of some records."""
@@ -43,20 +46,36 @@ def dice_on(model: Model, records: Sequence[Record], threads: int) -> float:
 
 
 def retrain_once(
-    model: Model, records: Sequence[Record], options: RetrainOptions, folder: Path
-) -> tuple[Model, dict[str, Any]]:
-    """Retrain on the true masks of some records; return the candidate and what it cost."""
+    model: Model,
+    aside: Model | None,
+    records: Sequence[Record],
+    options: RetrainOptions,
+    folder: Path,
+) -> tuple[Model, Model, dict[str, Any]]:
+    """Retrain on the true masks of some records.
+
+    Returns
+    -------
+    Model, Model, dict
+        What was learnt, with a checksum; what is active now; and what it cost.
+    """
     wall, cpu = time.perf_counter(), time.process_time()
     pairs = [read_pair(record) for record in records]
-    found = finish(retrain_model(model, pairs, options))
-    candidate = keep(found, folder / "candidate.safetensors", None)
-    return candidate, {
-        "seconds": round(time.perf_counter() - wall, 1),
-        "cpu_seconds": round(time.process_time() - cpu, 1),
-        "steps": candidate.card.steps,
-        "verdict": found.verdict.answer,
-        "reason": found.verdict.reason,
-    }
+    found = finish(retrain_model(model, pairs, options, aside=aside))
+    result = keep(found, folder / "candidate.safetensors", None)
+    candidate = found.candidate or result
+    return (
+        candidate,
+        result if found.verdict.answer == "better" else model,
+        {
+            "seconds": round(time.perf_counter() - wall, 1),
+            "cpu_seconds": round(time.process_time() - cpu, 1),
+            "steps": candidate.card.steps,
+            "verdict": found.verdict.answer,
+            "reason": found.verdict.reason,
+            "kept_aside_before": found.candidate is not None,
+        },
+    )
 
 
 def drawn(records: Sequence[Record], seed: int) -> list[Record]:
@@ -88,7 +107,7 @@ def run(parsed: argparse.Namespace) -> dict[str, Any]:
 def summary(stage: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return mean and standard deviation over the seeds, and the longest retrain."""
     figures: dict[str, Any] = {"images": stage[0]["images"], "seeds": len(stage)}
-    for name in ("dice", "error_gone"):
+    for name in (f"{measure}{part}" for measure in ("dice", "error_gone") for part in PARTS):
         values = [one[name] for one in stage]
         figures[name] = float(np.mean(values))
         figures[f"{name}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
@@ -113,17 +132,26 @@ def stages(
         device="cpu",
         threads=parsed.threads,
     )
-    figures = []
+    figures: list[dict[str, Any]] = []
+    active, aside = before, None
     for images in parsed.images:
         options = replace(options, tuning=replace(options.tuning, seed=seed + images))
-        candidate, cost = retrain_once(model, train[:images], options, folder)
+        candidate, now, cost = retrain_once(model, aside, train[:images], options, folder)
         dice = dice_on(candidate, val, parsed.threads)
-        gone = 1 - (1 - dice) / max(1 - before, 1e-9)
-        figures.append({"seed": seed, "images": images, "dice": dice, "error_gone": gone, **cost})
+        if now is not model:
+            active = dice if now is candidate else dice_on(now, val, parsed.threads)
+        aside = candidate if now is not candidate else None
+        model = now
+        scores = {"dice": dice, "dice_active": active}
+        gone = {f"error_gone{part}": share_gone(before, scores[f"dice{part}"]) for part in PARTS}
+        figures.append({"seed": seed, "images": images, **scores, **gone, **cost})
         print(json.dumps(figures[-1]), flush=True)
-        if cost["verdict"] == "better":
-            model = candidate
     return figures
+
+
+def share_gone(before: float, after: float) -> float:
+    """Return how much of the error of a first Dice is gone at a second one."""
+    return 1 - (1 - after) / max(1 - before, 1e-9)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

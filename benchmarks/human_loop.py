@@ -105,6 +105,7 @@ class Office:
     def __init__(self, study: Study, choice: Choice, folder: Path) -> None:
         self.study, self.choice = study, choice
         self.model, self.minutes = study.model, 0.0
+        self._aside: Model | None = None
         self.options = RetrainOptions(
             tuning=study.tuning, corrections=folder, device="cpu", threads=study.threads
         )
@@ -131,15 +132,22 @@ class Office:
         options = replace(self.options, tuning=replace(self.study.tuning, seed=seed))
         start = time.process_time()
         try:
-            found = finish(retrain_accepted(self.model, self.ids, options, clock=time.process_time))
+            job = retrain_accepted(
+                self.model, self.ids, options, clock=time.process_time, aside=self._aside
+            )
+            found = finish(job)
         except ValueError as error:  # nothing is held out yet
             return {"verdict": "too few", "reason": str(error), "cpu_seconds": 0.0}
         seconds = time.process_time() - start
-        candidate = mean_dice(found.model, self.study.val, self.study.threads)
-        if found.verdict.answer == "better":
-            self.model = replace(found.model, sha256=f"{seed:064x}")
+        learnt = replace(found.candidate or found.model, sha256=f"{seed:064x}")
+        better = found.verdict.answer == "better"
+        if better:
+            self.model = learnt if found.candidate is None else found.model
+        self._aside = None if self.model is learnt else learnt
+        candidate = mean_dice(learnt, self.study.val, self.study.threads)
         return {
             "verdict": found.verdict.answer, "reason": found.verdict.reason,
+            "kept_aside_before": found.candidate is not None,
             "candidate": candidate, "cpu_seconds": seconds,
         }  # fmt: skip
 

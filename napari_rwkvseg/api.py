@@ -152,6 +152,7 @@ class Segmenter:
         steps: int | None = None,
         seed: int = 0,
         corrections: str | Path | None = None,
+        aside: Model | None = None,
     ) -> Retrained:
         """Learn from corrected masks; this segmenter stays as it is.
 
@@ -173,6 +174,9 @@ class Segmenter:
             Of the views.
         corrections : str or Path, optional
             Folder in which the corrections are kept; by default in the user's data folder.
+        aside : Model, optional
+            What an earlier call made from this model and could not prove better: it is tested
+            again on images that are new to it.
 
         Returns
         -------
@@ -203,7 +207,7 @@ class Segmenter:
             (self._image(image, axes, channel), np.asarray(mask))
             for image, mask in zip(images, masks, strict=True)
         ]
-        return finish(retrain_model(self.model, pairs, options))
+        return finish(retrain_model(self.model, pairs, options, aside=aside))
 
     def _image(self, image: Any, axes: str | None, channel: int | None) -> ImageData:
         data = image if isinstance(image, ImageData) else _interpret(image, axes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from napari_rwkvseg.cli.common import Commands, add_compute, run_with_bar
 from napari_rwkvseg.store.library import Library
 
 if TYPE_CHECKING:
+    from napari_rwkvseg.engine.card import Model
     from napari_rwkvseg.store.retraining import Retrained
 
 
@@ -59,10 +61,18 @@ def run(parsed: argparse.Namespace) -> int:
         threads=parsed.threads,
     )
     model = library.load(parsed.model)
-    found = run_with_bar(retrain_folder(model, parsed.data, options), f"Retraining {parsed.model}")
+    aside = _kept_aside(library, model) if parsed.install else None
+    job = retrain_folder(model, parsed.data, options, aside=aside)
+    found = run_with_bar(job, f"Retraining {parsed.model}")
     model = keep(found, parsed.out, library if parsed.install else None)
     sys.stdout.write(describe(found, parsed.out, model.sha256, parsed.install))
     return 0
+
+
+def _kept_aside(library: Library, model: Model) -> Model | None:
+    """Return the last model made from this one that could not be proven better then."""
+    version = library.aside(model.card.name, model.sha256)
+    return None if version is None else replace(library.load(version.path), card=version.card)
 
 
 def describe(found: Retrained, out: Path, sha256: str, install: bool) -> str:
@@ -78,6 +88,9 @@ def describe(found: Retrained, out: Path, sha256: str, install: bool) -> str:
         old, new = verdict.replay.old_dice, verdict.replay.new_dice
         lines.append(f"  {'learnt before':14s} Dice {old:.3f} to {new:.3f}")
     lines.append(f"{out.name} is version {sha256[:8]} of {found.model.card.name}.")
+    if found.candidate is not None:
+        lines.append("It was kept aside before; what was corrected since proves it better.")
+        lines.append("What was learnt now is no better than that, and is kept aside.")
     if install and verdict.answer == "better":
         lines.append("It is active now.")
     elif install:

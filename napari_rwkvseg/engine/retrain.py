@@ -155,6 +155,45 @@ def retrain(
     return replace(found, object_width=width)
 
 
+def compare(
+    old: Model,
+    new: Model,
+    held_out: Sequence[HeldOut],
+    class_names: Sequence[str],
+    seed: int,
+    device: torch.device,
+    token: CancelToken | None = None,
+) -> Job[Verdict]:
+    """Judge between two finished models by corrections that neither has learnt from.
+
+    Parameters
+    ----------
+    old, new : Model
+        Not changed.
+    held_out : sequence of HeldOut
+        What to judge by.
+    class_names : sequence of str
+        Its classes, in label order.
+    seed : int
+        Of the judge's draws.
+    device, token
+        As for `retrain`.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to judge by.
+    """
+    counts = []
+    for model in (old, new):
+        there = dict(shared_classes(class_names, model.card.class_names))
+        rows = [there.get(number) for number in range(1, 1 + len(class_names))]
+        limits = Limits(model.card.min_size, model.card.peak)
+        found = yield from _count(model.network, held_out, rows, limits, device, token)
+        counts.append(found)
+    return _verdict(held_out, class_names, counts[0], counts[1], seed)
+
+
 def _at_fitting_scale(
     network: SegmentationNetwork, learnt: float, lesson: Lesson, token: CancelToken | None
 ) -> tuple[SegmentationNetwork, float]:
@@ -205,13 +244,9 @@ class _Court:
         new = yield from _count(
             network, self.lesson.held_out, rows, limits, self.device, self.token
         )
-        return self._judge(new, look), limits
-
-    def _judge(self, new: Counts, look: int) -> Verdict:
-        held_out, names = self.lesson.held_out, self.lesson.class_names
-        replay = [held.replay for held in held_out for _ in held.blocks]
-        pixels, images = block_pixels(held_out), block_images(held_out)
-        return judge(self.old, new, pixels, replay, images, names, self.seed, look)
+        lesson, old = self.lesson, self.old
+        verdict = _verdict(lesson.held_out, lesson.class_names, old, new, self.seed, look)
+        return verdict, limits
 
 
 def _longest_step(start: SegmentationNetwork, tuned: Finetuned, court: _Court) -> Job[Candidate]:
@@ -269,3 +304,16 @@ def _count(
     counts = yield from count_pixels(network.to(device), held_out, rows, device, token, limits)
     network.cpu()
     return counts
+
+
+def _verdict(
+    held_out: Sequence[HeldOut],
+    class_names: Sequence[str],
+    old: Counts,
+    new: Counts,
+    seed: int,
+    look: int = 1,
+) -> Verdict:
+    replay = [held.replay for held in held_out for _ in held.blocks]
+    pixels, images = block_pixels(held_out), block_images(held_out)
+    return judge(old, new, pixels, replay, images, class_names, seed, look)

@@ -177,11 +177,19 @@ class Corrections:
         return [piece for plane in planes for piece in training_pieces(plane, deal)]
 
     def to_judge(
-        self, image_id: str, class_names: Sequence[str], replay: bool = False
+        self,
+        image_id: str,
+        class_names: Sequence[str],
+        replay: bool = False,
+        everything: bool = False,
     ) -> list[HeldOut]:
-        """Return what is held out of a dealt image, plane by plane."""
+        """Return what is held out of a dealt image, or all of it, plane by plane."""
         deal = read_ledger(self.root).entries[image_id].deal
-        areas = [area for block, area in block_areas(deal.shape).items() if deal.held_out(block)]
+        areas = [
+            area
+            for block, area in block_areas(deal.shape).items()
+            if everything or deal.held_out(block)
+        ]
         found = []
         for plane in self._planes(image_id, class_names):
             blocks = tuple(area for area in areas if plane.seen[area].any())

@@ -21,6 +21,8 @@ from napari_rwkvseg.store.trash import TrashedModel, list_trash
 DATA_VARIABLE = "NAPARI_RWKVSEG_DATA"
 BUNDLED = Path(__file__).parent.parent / "models"
 
+PROVEN = "proven_better"  # on the card of a retrained model: 1 if the judge said so, else 0
+
 logger = logging.getLogger(__name__)
 
 
@@ -159,6 +161,28 @@ class Library:
         found = [] if bundled is None else [_version(name, bundled, True, active)]
         found += [_version(name, path, False, active) for path in self._own.files().get(name, [])]
         return tuple(version for version in found if version is not None)
+
+    def aside(self, name: str, parent: str) -> Version | None:
+        """Return the newest version that was made from another one and not proven better then.
+
+        Parameters
+        ----------
+        name : str
+            Name in the library.
+        parent : str
+            Checksum of what it was made from.
+
+        Returns
+        -------
+        Version or None
+            None if there is none, or it is active: then somebody chose it. One that was better
+            and is not active is one that somebody went back from.
+        """
+        versions = self.versions(name) if name in self.names() else ()
+        made = [version for version in versions if version.card.parent == parent]
+        if not made or made[-1].active or made[-1].card.metrics.get(PROVEN, 1):
+            return None
+        return made[-1]
 
     def install(
         self, source: str | Path | Model, *, name: str | None = None, activate: bool = True

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.classes import shared_classes
+from napari_rwkvseg.engine.comparison import HeldOut
 from napari_rwkvseg.engine.dataset import read_index
 from napari_rwkvseg.engine.device import choose_device, limit_threads
 from napari_rwkvseg.engine.evidence import EvidenceCount, find_levels
@@ -23,19 +26,22 @@ from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.predict import predict
 from napari_rwkvseg.engine.prediction import PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
-from napari_rwkvseg.engine.retrain import Candidate, Lesson, retrain
+from napari_rwkvseg.engine.retrain import Candidate, Lesson, compare, retrain
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.store.accepting import Corrected, accept, classes_of
 from napari_rwkvseg.store.corrections import Corrections
 from napari_rwkvseg.store.dataset import read_pair
-from napari_rwkvseg.store.library import Library, data_folder
+from napari_rwkvseg.store.library import PROVEN, Library, data_folder
 from napari_rwkvseg.store.model_file import write_model
 
 MOST_REPLAYED = 16  # images learnt before that a run looks at again
 LEARNT = 0.5  # of the way that must have been taken for corrections to count as learnt
 LEAST_SHARE = 0.5  # of the seconds that are left for learning, however long reading takes
+MOST_TESTED = 8  # planes that a model kept aside is tested on: seconds count
+DEALT = "images_dealt"  # on a card: it has learnt from no image that came to the project later
 
 Pair = tuple[ImageData, NDArray[np.integer]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -77,10 +83,14 @@ class Retrained:
         With lineage and scores on its card.
     verdict : Verdict
         Whether it is better.
+    candidate : Model or None
+        What was learnt this time, where `model` was kept aside before, has proven better since,
+        and what was learnt on top of it is no better.
     """
 
     model: Model
     verdict: Verdict
+    candidate: Model | None = None
 
 
 def read_pairs(folder: Path, split: str = "train") -> Job[tuple[Pair, ...]]:
@@ -106,6 +116,7 @@ def retrain_model(
     token: CancelToken | None = None,
     clock: Callable[[], float] = time.monotonic,
     start: float | None = None,
+    aside: Model | None = None,
 ) -> Job[Retrained]:
     """Accept corrections, retrain on them, judge; the library is not touched.
 
@@ -123,6 +134,8 @@ def retrain_model(
         Monotonic seconds.
     start : float, optional
         When the seconds began to count, by default now.
+    aside : Model, optional
+        As for `retrain_accepted`.
 
     Yields
     ------
@@ -143,7 +156,7 @@ def retrain_model(
         images = yield from _accept_pairs(model, pairs, options, token)
     finally:
         limit_threads(previous)
-    result = yield from retrain_accepted(model, images, options, token, clock, start)
+    result = yield from retrain_accepted(model, images, options, token, clock, start, aside)
     return result
 
 
@@ -154,8 +167,13 @@ def retrain_accepted(
     token: CancelToken | None = None,
     clock: Callable[[], float] = time.monotonic,
     start: float | None = None,
+    aside: Model | None = None,
 ) -> Job[Retrained]:
     """Retrain on corrections that were accepted before, judge; the library is not touched.
+
+    A model that was kept aside could not be proven better by the few corrections of its time. All
+    that was corrected since is new to it, so that it is tested on the whole of that first; if it is
+    better, it is what learning starts from, and what the result must be better than.
 
     Parameters
     ----------
@@ -165,6 +183,8 @@ def retrain_accepted(
         Ids from `accept`: what is new. Images that a better model has learnt from are replayed.
     options, token, clock, start
         As for `retrain_model`.
+    aside : Model, optional
+        Made from `model` in this project, and kept aside; with its checksum.
 
     Raises
     ------
@@ -179,19 +199,54 @@ def retrain_accepted(
     previous = limit_threads(options.threads)
     try:
         project.deal(list(dict.fromkeys(images)))
+        device, _ = choose_device(options.device)
+        test = _since(project, images, names, aside)
+        proven = None
+        if aside is not None and test:
+            proven = yield from compare(
+                model, aside, test, names, options.tuning.seed, device, token
+            )
+        if aside is not None and proven is not None and proven.answer == "better":
+            model = aside
+            project.note_learnt(project.dealt()[: _images_dealt(aside)])
+        else:
+            proven = None
         lesson = gather(project, images, names)
         seconds = options.tuning.seconds
         left = max(LEAST_SHARE * seconds, seconds - (clock() - start))
-        device, _ = choose_device(options.device)
         tuning = replace(options.tuning, seconds=left)
         found = yield from retrain(model, lesson, tuning, device, token, clock)
     finally:
         limit_threads(previous)
+    better = found.verdict.answer == "better"
     # what a longer step would have had to forget for may be wrong: it must not judge later ones
-    if found.verdict.answer == "better" and found.share >= LEARNT:
+    if better and found.share >= LEARNT:
         project.note_learnt(images)
-    card = _card(model, options, found, lesson.class_names, project.count(images, names))
-    return Retrained(Model(found.tuned.network, card), found.verdict)
+    count = project.count(images, names)
+    card = _card(model, options, found, lesson.class_names, count, len(project.dealt()))
+    candidate = Model(found.tuned.network, card)
+    if proven is not None and not better:
+        return Retrained(model, proven, candidate)
+    return Retrained(candidate, found.verdict)
+
+
+def _since(
+    project: Corrections, images: Sequence[str], names: Sequence[str], aside: Model | None
+) -> list[HeldOut]:
+    """Return what came to a project after a model was made, and what judges if it forgets."""
+    if aside is None or not aside.card.peak:  # taught no object, it finds none: no proof of skill
+        return []
+    later = project.dealt()[_images_dealt(aside) :]
+    chosen = [image for image in dict.fromkeys(images) if image in later]
+    fresh = [held for image in chosen for held in project.to_judge(image, names, everything=True)]
+    learnt = [image for image in project.learnt() if image not in chosen]
+    again = [held for image in learnt for held in project.to_judge(image, names, replay=True)]
+    return [*_spread(fresh, MOST_TESTED), *_spread(again, MOST_TESTED)] if fresh else []
+
+
+def _images_dealt(model: Model) -> int:
+    """Return how many images its project had when a model was made; without a note, all."""
+    return int(model.card.metrics.get(DEALT, sys.maxsize))
 
 
 def retrain_folder(
@@ -200,11 +255,12 @@ def retrain_folder(
     options: RetrainOptions,
     token: CancelToken | None = None,
     clock: Callable[[], float] = time.monotonic,
+    aside: Model | None = None,
 ) -> Job[Retrained]:
     """Retrain on the part "train" of a data folder, see `read_index` and `retrain_model`."""
     start = clock()
     pairs = yield from read_pairs(folder)
-    result = yield from retrain_model(model, pairs, options, token, clock, start)
+    result = yield from retrain_model(model, pairs, options, token, clock, start, aside)
     return result
 
 
@@ -230,13 +286,16 @@ def keep(retrained: Retrained, out: Path | None, library: Library | None) -> Mod
     ModelFileError
         If the disk refuses.
     """
-    model = retrained.model
+    model, sha256 = retrained.model, retrained.model.sha256
     if out is not None:
         model = replace(model, sha256=write_model(out, model))
-    if library is not None:
-        better = retrained.verdict.answer == "better"
-        model = replace(model, sha256=library.install(model, activate=better).sha256)
-    return model
+    if library is None:
+        return model
+    if retrained.candidate is not None:
+        library.install(retrained.candidate, activate=False)
+        return replace(model, sha256=library.activate(model.card.name, sha256).sha256)
+    better = retrained.verdict.answer == "better"
+    return replace(model, sha256=library.install(model, activate=better).sha256)
 
 
 def default_folder(name: str) -> Path:
@@ -280,7 +339,7 @@ def gather(project: Corrections, images: Sequence[str], names: Sequence[str]) ->
     )
 
 
-def _spread(learnt: Sequence[str], most: int) -> list[str]:
+def _spread(learnt: Sequence[T], most: int) -> list[T]:
     """Return at most so many, from the first to the last: the oldest are forgotten most easily."""
     if len(learnt) <= most:
         return list(learnt)
@@ -324,6 +383,7 @@ def _card(
     found: Candidate,
     names: tuple[str, ...],
     count: EvidenceCount,
+    dealt: int,
 ) -> ModelCard:
     """Return the card of a candidate: lineage, counts, scores; nothing about the images."""
     old, tuned, seed = model.card, found.tuned, options.tuning.seed
@@ -338,7 +398,7 @@ def _card(
         command=f"napari-rwkvseg finetune --steps {tuned.planned} --seed {seed}",
         seed=seed,
         steps=tuned.steps,
-        metrics=_metrics(count, found),
+        metrics=_metrics(count, found) | {DEALT: dealt},
         parent=model.sha256,
         created=datetime.now(UTC).date().isoformat(),
     )
@@ -361,6 +421,7 @@ def _metrics(count: EvidenceCount, found: Candidate) -> dict[str, float]:
         "changed_pixels": count.changed,
         "reviewed_pixels": count.reviewed,
         "share_of_the_way": found.share,
+        PROVEN: float(found.verdict.answer == "better"),
     }
     if replay is not None:
         metrics |= {"replay_dice": replay.new_dice, "replay_dice_before": replay.old_dice}

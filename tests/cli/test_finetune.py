@@ -48,11 +48,13 @@ def start(tmp_path: Path) -> Path:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small views and large steps; seed, steps and seconds stay as asked for."""
 
-    def quick(start: object, pairs: object, options: RetrainOptions, *rest: object) -> object:
+    def quick(
+        start: object, pairs: object, options: RetrainOptions, *rest: object, **more: object
+    ) -> object:
         asked: FinetuneOptions = options.tuning
         steps = asked.steps or LEARNING.steps
         tuning = replace(LEARNING, steps=steps, seed=asked.seed, seconds=asked.seconds)
-        return retrain_model(start, pairs, replace(options, tuning=tuning), *rest)  # type: ignore[arg-type]
+        return retrain_model(start, pairs, replace(options, tuning=tuning), *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(retraining, "retrain_model", quick)
 
@@ -103,6 +105,25 @@ def test_a_candidate_that_is_not_better_is_kept_aside(
     assert "kept aside; the active version stays as it was." in said
     assert Library().load("small").sha256 == old
     assert len(Library().versions("small")) == 2
+
+
+def test_what_was_kept_aside_before_gets_a_second_chance(
+    data: Path, start: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    old, shelf = Library().install(start), Library()
+    metrics = {"proven_better": 0.0, "images_dealt": 0.0}
+    right = model(border=0.5, name="any", parent=old.sha256, metrics=metrics, peak=0.5)
+    aside = shelf.install(right, name="small", activate=False)
+    out = tmp_path / "new.safetensors"
+    assert finetune("small", data, out, "--steps", "1") == 0
+    assert "kept aside" not in capsys.readouterr().out  # the library is not asked
+    assert finetune("small", data, out, "--steps", "1", "--install") == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Better: Dice 0.")
+    assert "It was kept aside before; what was corrected since proves it better.\n" in said
+    assert "It is active now." in said
+    assert shelf.load("small").sha256 == aside.sha256
+    assert shelf.versions("small")[-1].card.parent == aside.sha256
 
 
 def test_without_install_the_library_is_left_alone(

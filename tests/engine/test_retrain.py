@@ -17,7 +17,7 @@ from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.engine.finetune import Finetuned
 from napari_rwkvseg.engine.holdout import Deal, block_areas, deal_blocks, training_pieces
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Job, Progress, finish
-from napari_rwkvseg.engine.retrain import Candidate, Lesson, retrain
+from napari_rwkvseg.engine.retrain import Candidate, Lesson, compare, retrain
 from napari_rwkvseg.engine.scale import evidence_width
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.network.model import SegmentationNetwork
@@ -249,3 +249,21 @@ def test_without_a_whole_object_the_smallest_stays_what_it_was() -> None:
     taught = lesson([replace(plane, truth=np.ones_like(plane.truth))])
     assert least_size(taught.fresh) == 0
     assert retrained(model(border=0.9, min_size=3), taught).limits.min_size == 3
+
+
+def test_two_finished_models_are_compared_as_they_predict() -> None:
+    held_out = lesson([corrected(0), corrected(1)]).held_out
+    good, bad = model(border=0.5), model(border=0.9)
+    found = finish(compare(bad, good, held_out, ("disc",), 0, CPU))
+    assert found.answer == "better"
+    assert found.fresh.new_dice > 0.99
+    strict = replace(good, card=replace(good.card, min_size=10**6))
+    assert finish(compare(bad, strict, held_out, ("disc",), 0, CPU)).fresh.new_dice == 0
+    assert finish(compare(strict, bad, held_out, ("disc",), 0, CPU)).fresh.old_dice == 0
+
+
+def test_a_class_that_a_model_does_not_know_it_does_not_find() -> None:
+    held_out = lesson([corrected(0)]).held_out
+    other = model(border=0.5, class_names=("ring",))
+    found = finish(compare(other, model(border=0.5), held_out, ("disc",), 0, CPU))
+    assert (found.fresh.old_dice, found.answer) == (0, "better")

@@ -219,6 +219,29 @@ class TestVersions:
         assert [v.sha256 for v in found[1:]] == [v.sha256 for v in added]
         assert [v.active for v in found] == [False, False, False, True]
 
+    def test_set_aside_is_the_newest_that_could_not_be_proven(self, library):
+        start = install(library, 1)
+
+        def made(seed, proven, parent=start.sha256, active=False):
+            metrics = {"proven_better": proven} if proven is not None else {}
+            model = small_model(seed=seed, parent=parent, metrics=metrics)
+            return library.install(model, activate=active)
+
+        assert library.aside("cells", start.sha256) is None
+        assert library.aside("unknown", start.sha256) is None
+        first, second = made(2, 0.0), made(3, 0.0)
+        assert library.aside("cells", start.sha256) == second
+        assert library.aside("cells", first.sha256) is None
+        made(4, 0.0, parent=first.sha256)
+        assert library.aside("cells", start.sha256) == second
+        library.activate("cells", second.sha256)
+        assert library.aside("cells", start.sha256) is None  # somebody chose it
+        library.activate("cells", start.sha256)
+        made(5, 1.0)
+        assert library.aside("cells", start.sha256) is None  # somebody went back from it
+        made(6, None)
+        assert library.aside("cells", start.sha256) is None  # nobody knows
+
     def test_damaged_ones_are_left_out_with_a_warning(self, library, caplog):
         good, bad = install(library, 1), install(library, 2)
         bad.path.write_bytes(b"")

@@ -18,9 +18,10 @@ from napari_rwkvseg.engine.holdout import witnesses
 from napari_rwkvseg.engine.image import interpret
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Job, Progress, finish
 from napari_rwkvseg.engine.retrain import Candidate, retrain
+from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.store.accepting import Corrected, accept
 from napari_rwkvseg.store.corrections import Corrections
-from napari_rwkvseg.store.ledger import read_ledger
+from napari_rwkvseg.store.ledger import read_ledger, write_ledger
 from napari_rwkvseg.store.library import Library
 from napari_rwkvseg.store.model_file import read_model
 from napari_rwkvseg.store.retraining import (
@@ -302,3 +303,115 @@ def test_corrections_lie_in_the_users_folder_by_default(
 ) -> None:
     monkeypatch.setenv("NAPARI_RWKVSEG_DATA", str(tmp_path))
     assert default_folder("nuclei") == tmp_path / "corrections" / "nuclei"
+
+
+def second_chance(
+    tmp_path: Path, aside: Model, later: Pair, tuning: FinetuneOptions = LEARNING
+) -> tuple[Retrained, Corrections]:
+    """Correct an image that came after a model was kept aside, and retrain the one in use."""
+    made = options(tmp_path, tuning=tuning)
+    found = finish(retrain_model(model(border=0.9), [later], made, aside=aside))
+    return found, Corrections(tmp_path / "corrections")
+
+
+def kept_aside(tmp_path: Path, sha256: str = "c" * 64) -> Model:
+    """What was learnt from a first image, as if nothing could be told of it then."""
+    project = Corrections(tmp_path / "corrections")
+    learnt = retrained(tmp_path, [pair(0)]).model
+    with project._writing() as ledger:  # not learnt yet: it was kept aside
+        for image_id, entry in ledger.entries.items():
+            ledger = ledger.with_entry(image_id, replace(entry, learnt=frozenset()))
+        write_ledger(project.root, ledger)
+    assert learnt.card.metrics["images_dealt"] == 1
+    return replace(learnt, sha256=sha256)
+
+
+def test_a_model_kept_aside_is_proven_by_what_was_corrected_since(tmp_path: Path) -> None:
+    aside = kept_aside(tmp_path)
+    found, project = second_chance(tmp_path, aside, pair(1), QUICK)  # too short to learn more
+    first, second = project.dealt()
+    assert found.model is aside
+    assert found.verdict.answer == "better"
+    assert found.verdict.fresh.n == 16  # the whole of the second image, for neither has seen it
+    assert found.verdict.fresh.new_dice > found.verdict.fresh.old_dice + 0.3
+    assert found.candidate is not None
+    assert found.candidate.card.parent == aside.sha256
+    assert (first in project.learnt(), second in project.learnt()) == (True, False)
+
+
+def test_what_is_better_than_a_model_that_has_proven_itself_comes_from_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    better = _verdict(tmp_path, "better")
+    aside, compared = kept_aside(tmp_path), []
+
+    def convinced(start: Model, *arguments: Any) -> Job[Candidate]:
+        compared.append(start)
+        found = yield from retrain(start, *arguments)
+        return replace(found, verdict=better)
+
+    monkeypatch.setattr("napari_rwkvseg.store.retraining.retrain", convinced)
+    found, project = second_chance(tmp_path, aside, pair(1))
+    assert (found.candidate, found.verdict) == (None, better)
+    assert found.model.card.parent == compared[0].sha256 == aside.sha256
+    assert set(project.learnt()) == set(project.dealt())
+
+
+def test_a_model_kept_aside_that_is_worse_stays_there(tmp_path: Path) -> None:
+    aside = replace(kept_aside(tmp_path), network=model(border=0.97).network)
+    found, project = second_chance(tmp_path, aside, pair(1))
+    assert found.candidate is None
+    assert found.model.card.parent == "a" * 64
+    assert project.dealt()[0] not in project.learnt()
+
+
+@pytest.mark.parametrize("dealt_then", [None, 2.0])
+def test_what_it_may_have_learnt_from_does_not_prove_a_model(
+    dealt_then: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> Job[Any]:
+        raise AssertionError("compared")
+        yield
+
+    aside = kept_aside(tmp_path)
+    metrics = {} if dealt_then is None else {"images_dealt": dealt_then}
+    aside = replace(aside, card=replace(aside.card, metrics=metrics))
+    monkeypatch.setattr("napari_rwkvseg.store.retraining.compare", never)
+    found, _ = second_chance(tmp_path, aside, pair(1))
+    assert found.candidate is None
+    again = retrain_model(
+        model(border=0.9), [pair(0)], options(tmp_path), aside=kept_aside(tmp_path / "two")
+    )
+    assert finish(again).candidate is None
+
+
+def test_a_model_that_forgets_is_not_proven_by_what_came_since(tmp_path: Path) -> None:
+    """It fits the last image, on which all is said to be background; the one before is lost."""
+    project, _ = known(tmp_path, 1)
+    blind = model(border=2.0, sha256="c" * 64, metrics={"images_dealt": 1.0})
+    empty = pair(1, np.zeros((64, 64), np.uint8))
+    found, _ = second_chance(tmp_path, blind, empty, QUICK)
+    assert found.model is not blind
+    assert len(project.dealt()) == 2
+
+
+def test_keeping_a_proven_model_makes_it_active_and_keeps_what_was_learnt_since(
+    tmp_path: Path,
+) -> None:
+    shelf = library(tmp_path)
+    start = keep(Retrained(model(border=0.9), _verdict(tmp_path, "better")), None, shelf)
+    aside = keep(Retrained(kept_aside(tmp_path), _verdict(tmp_path, "worse")), None, shelf)
+    assert shelf.load("small").sha256 == start.sha256
+    since = model(border=0.6, parent=aside.sha256)
+    out = tmp_path / "out.safetensors"
+    kept = keep(Retrained(aside, _verdict(tmp_path, "better"), since), out, shelf)
+    assert shelf.load("small").sha256 == kept.sha256 == aside.sha256
+    assert [version.card.parent for version in shelf.versions("small")][-1] == aside.sha256
+    assert read_model(out).card == aside.card
+
+
+def test_the_verdict_stands_on_the_card(tmp_path: Path) -> None:
+    metrics = retrained(tmp_path, [pair(0)]).model.card.metrics
+    assert (metrics["proven_better"], metrics["images_dealt"]) == (1, 1)
+    metrics = retrained(tmp_path, [pair(1)], model(border=0.5)).model.card.metrics
+    assert (metrics["proven_better"], metrics["images_dealt"]) == (0, 2)

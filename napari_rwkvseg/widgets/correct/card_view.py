@@ -22,6 +22,7 @@ HEADS = {
     "cannot tell": ("Cannot tell yet", "Kept aside; the old model stays in use."),
     "worse": ("Worse", "Kept aside; the old model stays in use."),
 }
+EARLIER = "Kept aside before, and proven on what was corrected since. In use now."
 TONES = {"better": "done", "cannot tell": "note", "worse": "error"}
 PICTURE_HEIGHT = 260  # px, at most
 ANYWAY = "Use this model although the comparison does not say that it is better. You can go back."
@@ -84,6 +85,7 @@ class CardView(QWidget):
             return
         verdict, active = report.verdict, self._is_active(report)
         word, status = HEADS[verdict.answer]
+        status = EARLIER if report.earlier else status
         self.verdict.setText(word)
         self.verdict.setProperty("tone", TONES[verdict.answer])
         self.verdict.style().polish(self.verdict)

@@ -30,6 +30,9 @@ SAID = {
     "cannot tell": "Whether the new model is better cannot be told yet: it is kept aside.",
     "worse": "The new model is worse: it is kept aside, and the old one stays in use.",
 }
+SAID_EARLIER = (
+    "A model kept aside before has proven better on what was corrected since, and is in use now."
+)
 
 
 class Models:
@@ -106,7 +109,8 @@ class Models:
     def _judged(self, report: Report) -> None:
         self.trained += 1
         answer = report.verdict.answer
-        self._context.say(SAID[answer], Tone.DONE if answer == "better" else Tone.NOTE)
+        said = SAID_EARLIER if report.earlier else SAID[answer]
+        self._context.say(said, Tone.DONE if answer == "better" else Tone.NOTE)
         load = self._loader(report.name, report.sha256)
         if answer == "better":
             self._context.workflow.reload_models(choose=report.name)

@@ -69,6 +69,9 @@ class Report:
         Of the new version, and of the model it was made from.
     base : str
         Name of the model it was made from: another one for the first of its name.
+    earlier : bool
+        Whether it was made by an earlier retrain and kept aside: it has proven better since, and
+        what was learnt now is no better.
     """
 
     verdict: Verdict
@@ -76,6 +79,7 @@ class Report:
     sha256: str
     parent: str
     base: str
+    earlier: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from napari_rwkvseg.store.library import data_folder
 from napari_rwkvseg.workflow import masks
 from napari_rwkvseg.workflow.correct import BACKGROUND, Part
 from napari_rwkvseg.workflow.correct.retraining import target_name
-from tests.corrected import LEARNING, discs, model
+from tests.corrected import LEARNING, QUICK, discs, model
 from tests.workflow.correct.bench import CorrectBench
 
 
@@ -125,6 +125,40 @@ def test_too_little_evidence_is_a_sentence(it: CorrectBench) -> None:
     it.retrain()
     assert it.text.startswith("Too few corrections")
     assert not it.state.running
+
+
+def set_aside(it: CorrectBench, **metrics: float) -> str:
+    """Keep a model that is right, as an earlier retrain would have that could not prove it."""
+    known = {"proven_better": 0.0, "images_dealt": 0.0, **metrics}
+    right = model(border=0.5, parent=it.start.sha256, metrics=known, peak=0.5)
+    return it.library.install(right, activate=False).sha256
+
+
+def test_a_model_kept_aside_that_corrections_prove_since_comes_into_use(tmp_path: Path) -> None:
+    it = CorrectBench(tmp_path, tuning=lambda: QUICK)
+    aside = set_aside(it)
+    mostly_corrected(it)
+    it.retrain()
+    report = it.state.report
+    assert report is not None
+    assert (report.verdict.answer, report.earlier) == ("better", True)
+    assert it.active() == report.sha256 == aside
+    assert it.text.startswith("A model kept aside before has proven better")
+    assert [version.card.parent for version in it.library.versions("small")][2] == aside
+    it.correcting.models.go_back()
+    assert it.active() == it.start.sha256
+
+
+def test_a_model_kept_aside_whose_file_is_damaged_is_passed_over(tmp_path: Path) -> None:
+    it = CorrectBench(tmp_path)
+    set_aside(it)
+    damaged = it.library.versions("small")[1].path
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")
+    mostly_corrected(it)
+    it.retrain()
+    assert it.state.report is not None
+    assert (it.state.report.verdict.answer, it.state.report.earlier) == ("better", False)
+    assert it.active() == it.state.report.sha256
 
 
 def test_a_model_that_is_not_better_is_kept_aside_and_can_be_tried_and_used(
