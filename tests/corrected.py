@@ -14,6 +14,8 @@ from napari_rwkvseg.engine.evidence import REVIEWED, Evidence
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.network.config import NetworkConfig, tiny
 from napari_rwkvseg.network.model import SegmentationNetwork, build_network
+from napari_rwkvseg.store.corrections import Corrections
+from napari_rwkvseg.store.library import data_folder
 
 CONFIG = replace(
     tiny(in_channels=1), widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), stem_width=8, detail_width=4
@@ -72,3 +74,10 @@ def corrected(seed: int = 0, size: int = 64, level: int = REVIEWED, plane: int =
     image, mask = discs(seed, size)
     levels = np.full(mask.shape, level, np.uint8)
     return Evidence(f"image {seed}", plane, image[..., None], mask, levels)
+
+
+def unproven(parent: str, name: str = "small") -> Model:
+    """A model that is right, made before any image was corrected, and not proven better then."""
+    made = model(border=0.5, name=name, parent=parent, metrics={"proven_better": 0.0}, peak=0.5)
+    Corrections(data_folder() / "corrections" / name).note_made(made.card)
+    return made

@@ -17,6 +17,7 @@ import numpy as np
 import portalocker
 from numpy.typing import NDArray
 
+from napari_rwkvseg.engine.card import ModelCard
 from napari_rwkvseg.engine.comparison import HeldOut
 from napari_rwkvseg.engine.evidence import Evidence, EvidenceCount, count_levels
 from napari_rwkvseg.engine.holdout import (
@@ -34,7 +35,7 @@ from napari_rwkvseg.store.evidence_file import (
     read_evidence,
     write_evidence,
 )
-from napari_rwkvseg.store.ledger import Entry, Ledger, read_ledger, write_ledger
+from napari_rwkvseg.store.ledger import Entry, Ledger, fingerprint, read_ledger, write_ledger
 from napari_rwkvseg.store.refusal import refusals_name
 
 LOCK_NAME = ".lock"
@@ -169,6 +170,27 @@ class Corrections:
                 known = entry.learnt | self._checksums(image_id)
                 ledger = ledger.with_entry(image_id, replace(entry, learnt=known))
             write_ledger(self.root, ledger)
+
+    def note_made(self, card: ModelCard) -> None:
+        """Note that a model was made from the images that were dealt by now.
+
+        Raises
+        ------
+        ModelFileError
+            If the disk refuses.
+        """
+        with self._writing() as ledger:
+            write_ledger(self.root, ledger.with_model(card))
+
+    def before_and_since(self, card: ModelCard) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the images dealt before a model was made, and those since.
+
+        It may have learnt from the former. So it may from all, if nothing is noted of it.
+        """
+        ledger = read_ledger(self.root)
+        images = tuple(ledger.entries)
+        count = ledger.made.get(fingerprint(card), len(images))
+        return images[:count], images[count:]
 
     def to_learn(self, image_id: str, class_names: Sequence[str]) -> list[Evidence]:
         """Return what may be trained on of a dealt image: copies without a held-out pixel."""

@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_rwkvseg.engine.card import ModelCard
 from napari_rwkvseg.engine.holdout import Block, Deal, Use
 from napari_rwkvseg.store.atomic import write_atomic
 from napari_rwkvseg.store.image_id import salted_id
@@ -49,10 +50,14 @@ class Ledger:
         Secret of this folder: ids cannot be traced to images elsewhere.
     entries : mapping of str to Entry
         By image id.
+    made : mapping of str to int
+        By `fingerprint`, the models that were made here, and how many images there were then: they
+        have learnt from none that came later.
     """
 
     salt: str = field(default_factory=lambda: secrets.token_hex(32))
     entries: Mapping[str, Entry] = field(default_factory=dict)
+    made: Mapping[str, int] = field(default_factory=dict)
 
     def image_id(self, image: NDArray[Any]) -> str:
         """Return the id of an image: a salted hash of its shape, type and pixels."""
@@ -61,6 +66,16 @@ class Ledger:
     def with_entry(self, image_id: str, entry: Entry) -> Ledger:
         """Return the ledger with an entry added or changed."""
         return replace(self, entries={**self.entries, image_id: entry})
+
+    def with_model(self, card: ModelCard) -> Ledger:
+        """Return the ledger with a model added that was made from all images of now."""
+        return replace(self, made={**self.made, fingerprint(card): len(self.entries)})
+
+
+def fingerprint(card: ModelCard) -> str:
+    """Return what a model is known by before it is written, and under whatever name it is kept."""
+    values = {name: value for name, value in card.to_dict().items() if name != "name"}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def read_ledger(folder: Path) -> Ledger:
@@ -102,6 +117,7 @@ def write_ledger(folder: Path, ledger: Ledger) -> None:
         "schema": SCHEMA,
         "salt": ledger.salt,
         "images": {name: _entry_to_json(entry) for name, entry in ledger.entries.items()},
+        "made": dict(ledger.made),
     }
     values = {"content": content, "sha256": _checksum(content)}
     write_atomic(folder / FILE_NAME, json.dumps(values, indent=1).encode())
@@ -127,7 +143,8 @@ def _from_json(content: Mapping[str, Any]) -> Ledger:
     try:
         entries = {name: _entry(values) for name, values in content["images"].items()}
         bytes.fromhex(content["salt"])
-        return Ledger(content["salt"], entries)
+        made = {str(name): int(count) for name, count in content.get("made", {}).items()}
+        return Ledger(content["salt"], entries, made)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Refusal("is damaged: an entry cannot be read", "Restore it from a copy") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,7 +37,6 @@ MOST_REPLAYED = 16  # images learnt before that a run looks at again
 LEARNT = 0.5  # of the way that must have been taken for corrections to count as learnt
 LEAST_SHARE = 0.5  # of the seconds that are left for learning, however long reading takes
 MOST_TESTED = 8  # planes that a model kept aside is tested on: seconds count
-DEALT = "images_dealt"  # on a card: it has learnt from no image that came to the project later
 
 Pair = tuple[ImageData, NDArray[np.integer]]
 T = TypeVar("T")
@@ -208,7 +206,7 @@ def retrain_accepted(
             )
         if aside is not None and proven is not None and proven.answer == "better":
             model = aside
-            project.note_learnt(project.dealt()[: _images_dealt(aside)])
+            project.note_learnt(project.before_and_since(aside.card)[0])
         else:
             proven = None
         lesson = gather(project, images, names)
@@ -223,7 +221,8 @@ def retrain_accepted(
     if better and found.share >= LEARNT:
         project.note_learnt(images)
     count = project.count(images, names)
-    card = _card(model, options, found, lesson.class_names, count, len(project.dealt()))
+    card = _card(model, options, found, lesson.class_names, count)
+    project.note_made(card)
     candidate = Model(found.tuned.network, card)
     if proven is not None and not better:
         return Retrained(model, proven, candidate)
@@ -236,17 +235,12 @@ def _since(
     """Return what came to a project after a model was made, and what judges if it forgets."""
     if aside is None or not aside.card.peak:  # taught no object, it finds none: no proof of skill
         return []
-    later = project.dealt()[_images_dealt(aside) :]
+    _, later = project.before_and_since(aside.card)
     chosen = [image for image in dict.fromkeys(images) if image in later]
     fresh = [held for image in chosen for held in project.to_judge(image, names, everything=True)]
     learnt = [image for image in project.learnt() if image not in chosen]
     again = [held for image in learnt for held in project.to_judge(image, names, replay=True)]
     return [*_spread(fresh, MOST_TESTED), *_spread(again, MOST_TESTED)] if fresh else []
-
-
-def _images_dealt(model: Model) -> int:
-    """Return how many images its project had when a model was made; without a note, all."""
-    return int(model.card.metrics.get(DEALT, sys.maxsize))
 
 
 def retrain_folder(
@@ -383,7 +377,6 @@ def _card(
     found: Candidate,
     names: tuple[str, ...],
     count: EvidenceCount,
-    dealt: int,
 ) -> ModelCard:
     """Return the card of a candidate: lineage, counts, scores; nothing about the images."""
     old, tuned, seed = model.card, found.tuned, options.tuning.seed
@@ -398,7 +391,7 @@ def _card(
         command=f"napari-rwkvseg finetune --steps {tuned.planned} --seed {seed}",
         seed=seed,
         steps=tuned.steps,
-        metrics=_metrics(count, found) | {DEALT: dealt},
+        metrics=_metrics(count, found),
         parent=model.sha256,
         created=datetime.now(UTC).date().isoformat(),
     )

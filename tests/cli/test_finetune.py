@@ -17,7 +17,7 @@ from napari_rwkvseg.store import retraining
 from napari_rwkvseg.store.library import Library
 from napari_rwkvseg.store.model_file import write_model
 from napari_rwkvseg.store.retraining import Retrained, RetrainOptions, retrain_model
-from tests.corrected import LEARNING, discs, model
+from tests.corrected import LEARNING, discs, model, unproven
 
 Capture = pytest.CaptureFixture[str]
 
@@ -111,9 +111,7 @@ def test_what_was_kept_aside_before_gets_a_second_chance(
     data: Path, start: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     old, shelf = Library().install(start), Library()
-    metrics = {"proven_better": 0.0, "images_dealt": 0.0}
-    right = model(border=0.5, name="any", parent=old.sha256, metrics=metrics, peak=0.5)
-    aside = shelf.install(right, name="small", activate=False)
+    aside = shelf.install(unproven(old.sha256), name="small", activate=False)
     out = tmp_path / "new.safetensors"
     assert finetune("small", data, out, "--steps", "1") == 0
     assert "kept aside" not in capsys.readouterr().out  # the library is not asked

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,15 @@ import pytest
 
 from napari_rwkvseg.engine.holdout import Deal
 from napari_rwkvseg.errors import ModelFileError
-from napari_rwkvseg.store.ledger import FILE_NAME, Entry, Ledger, read_ledger, write_ledger
+from napari_rwkvseg.store.ledger import (
+    FILE_NAME,
+    Entry,
+    Ledger,
+    fingerprint,
+    read_ledger,
+    write_ledger,
+)
+from tests.corrected import model
 
 IMAGE = np.arange(12, dtype=np.uint8).reshape(3, 4)
 
@@ -20,6 +30,7 @@ def ledger() -> Ledger:
     return (
         Ledger()
         .with_entry("b", Entry(Deal((30, 40), "blocks", blocks, inside=1), frozenset({"x", "y"})))
+        .with_model(model().card)
         .with_entry("a", Entry(Deal((30, 40), "judge")))
     )
 
@@ -29,6 +40,18 @@ def test_what_was_written_is_read_in_the_same_order(tmp_path: Path) -> None:
     write_ledger(tmp_path, kept)
     assert read_ledger(tmp_path) == kept
     assert list(read_ledger(tmp_path).entries) == ["b", "a"]
+    assert read_ledger(tmp_path).made == {fingerprint(model().card): 1}
+
+
+def test_a_ledger_without_models_is_read(tmp_path: Path) -> None:
+    """As older ones are."""
+    write_ledger(tmp_path, ledger())
+    values = json.loads((tmp_path / FILE_NAME).read_text())
+    del values["content"]["made"]
+    content = json.dumps(values["content"], sort_keys=True).encode()
+    values["sha256"] = hashlib.sha256(content).hexdigest()
+    (tmp_path / FILE_NAME).write_text(json.dumps(values))
+    assert read_ledger(tmp_path) == replace(ledger(), salt=values["content"]["salt"], made={})
 
 
 def test_a_folder_without_a_ledger_has_an_empty_one() -> None:

@@ -322,7 +322,6 @@ def kept_aside(tmp_path: Path, sha256: str = "c" * 64) -> Model:
         for image_id, entry in ledger.entries.items():
             ledger = ledger.with_entry(image_id, replace(entry, learnt=frozenset()))
         write_ledger(project.root, ledger)
-    assert learnt.card.metrics["images_dealt"] == 1
     return replace(learnt, sha256=sha256)
 
 
@@ -365,30 +364,37 @@ def test_a_model_kept_aside_that_is_worse_stays_there(tmp_path: Path) -> None:
     assert project.dealt()[0] not in project.learnt()
 
 
-@pytest.mark.parametrize("dealt_then", [None, 2.0])
 def test_what_it_may_have_learnt_from_does_not_prove_a_model(
-    dealt_then: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(*_: object) -> Job[Any]:
         raise AssertionError("compared")
         yield
 
     aside = kept_aside(tmp_path)
-    metrics = {} if dealt_then is None else {"images_dealt": dealt_then}
-    aside = replace(aside, card=replace(aside.card, metrics=metrics))
+    unknown = replace(aside, card=replace(aside.card, seed=99))  # made in another project
     monkeypatch.setattr("napari_rwkvseg.store.retraining.compare", never)
-    found, _ = second_chance(tmp_path, aside, pair(1))
+    assert second_chance(tmp_path, unknown, pair(1))[0].candidate is None
+    assert second_chance(tmp_path / "two", aside, pair(1))[0].candidate is None
+    aside = kept_aside(tmp_path / "three")
+    assert second_chance(tmp_path / "three", aside, pair(0))[0].candidate is None
+
+
+def test_a_model_that_was_taught_no_object_is_not_proven_by_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aside = kept_aside(tmp_path)
+    taught_none = replace(aside, card=replace(aside.card, peak=0.0))
+    Corrections(tmp_path / "corrections").note_made(taught_none.card)
+    found, _ = second_chance(tmp_path, taught_none, pair(1))
     assert found.candidate is None
-    again = retrain_model(
-        model(border=0.9), [pair(0)], options(tmp_path), aside=kept_aside(tmp_path / "two")
-    )
-    assert finish(again).candidate is None
 
 
 def test_a_model_that_forgets_is_not_proven_by_what_came_since(tmp_path: Path) -> None:
     """It fits the last image, on which all is said to be background; the one before is lost."""
     project, _ = known(tmp_path, 1)
-    blind = model(border=2.0, sha256="c" * 64, metrics={"images_dealt": 1.0})
+    blind = model(border=2.0, sha256="c" * 64, peak=0.5)
+    project.note_made(blind.card)
     empty = pair(1, np.zeros((64, 64), np.uint8))
     found, _ = second_chance(tmp_path, blind, empty, QUICK)
     assert found.model is not blind
@@ -411,7 +417,18 @@ def test_keeping_a_proven_model_makes_it_active_and_keeps_what_was_learnt_since(
 
 
 def test_the_verdict_stands_on_the_card(tmp_path: Path) -> None:
-    metrics = retrained(tmp_path, [pair(0)]).model.card.metrics
-    assert (metrics["proven_better"], metrics["images_dealt"]) == (1, 1)
-    metrics = retrained(tmp_path, [pair(1)], model(border=0.5)).model.card.metrics
-    assert (metrics["proven_better"], metrics["images_dealt"]) == (0, 2)
+    assert retrained(tmp_path, [pair(0)]).model.card.metrics["proven_better"] == 1
+    again = retrained(tmp_path, [pair(1)], model(border=0.5))
+    assert again.model.card.metrics["proven_better"] == 0
+
+
+def test_a_project_knows_which_images_came_after_a_model(tmp_path: Path) -> None:
+    project, ids = known(tmp_path, 2)
+    card = model().card
+    assert project.before_and_since(card) == (tuple(ids), ())  # nothing is noted: from all
+    project.note_made(card)
+    later = dealt(project, 7, None)
+    assert project.before_and_since(card) == (tuple(ids), (later,))
+    renamed = replace(card, name="another")
+    assert project.before_and_since(renamed) == (tuple(ids), (later,))
+    assert project.before_and_since(replace(card, seed=1)) == ((*ids, later), ())

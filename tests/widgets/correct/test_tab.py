@@ -11,7 +11,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_rwkvseg.workflow.correct import Part
-from tests.corrected import discs, model
+from tests.corrected import discs, unproven
 from tests.widgets.correct.correcting_desk import CorrectDesk
 from tests.widgets.docking import WAIT
 
@@ -60,9 +60,7 @@ def test_segment_paint_accept_retrain_and_roll_back(desk: CorrectDesk) -> None:
 
 def test_the_card_says_that_a_model_was_kept_aside_before(desk: CorrectDesk) -> None:
     image, truth = discs()
-    metrics = {"proven_better": 0.0, "images_dealt": 0.0}
-    right = model(border=0.5, parent=desk.start.sha256, metrics=metrics, peak=0.5)
-    aside = desk.library.install(right, activate=False)
+    aside = desk.library.install(unproven(desk.start.sha256), activate=False)
     mask = desk.open(image)
     desk.paint_truth(mask, truth)
     desk.click(desk.page.accept.parts[Part.IMAGE])

@@ -17,7 +17,7 @@ from napari_rwkvseg.store.library import data_folder
 from napari_rwkvseg.workflow import masks
 from napari_rwkvseg.workflow.correct import BACKGROUND, Part
 from napari_rwkvseg.workflow.correct.retraining import target_name
-from tests.corrected import LEARNING, QUICK, discs, model
+from tests.corrected import LEARNING, QUICK, discs, model, unproven
 from tests.workflow.correct.bench import CorrectBench
 
 
@@ -127,11 +127,9 @@ def test_too_little_evidence_is_a_sentence(it: CorrectBench) -> None:
     assert not it.state.running
 
 
-def set_aside(it: CorrectBench, **metrics: float) -> str:
+def set_aside(it: CorrectBench) -> str:
     """Keep a model that is right, as an earlier retrain would have that could not prove it."""
-    known = {"proven_better": 0.0, "images_dealt": 0.0, **metrics}
-    right = model(border=0.5, parent=it.start.sha256, metrics=known, peak=0.5)
-    return it.library.install(right, activate=False).sha256
+    return it.library.install(unproven(it.start.sha256), activate=False).sha256
 
 
 def test_a_model_kept_aside_that_corrections_prove_since_comes_into_use(tmp_path: Path) -> None:
