@@ -36,7 +36,8 @@ from napari_rwkvseg.store.model_file import write_model
 MOST_REPLAYED = 16  # images learnt before that a run looks at again
 LEARNT = 0.5  # of the way that must have been taken for corrections to count as learnt
 LEAST_SHARE = 0.5  # of the seconds that are left for learning, however long reading takes
-MOST_TESTED = 8  # planes that a model kept aside is tested on: seconds count
+# Planes, and pixels of them, that a model kept aside is tested on at most: seconds count.
+MOST_TESTED, TESTED_PIXELS = 8, 1 << 21
 
 Pair = tuple[ImageData, NDArray[np.integer]]
 T = TypeVar("T")
@@ -240,7 +241,20 @@ def _since(
     fresh = [held for image in chosen for held in project.to_judge(image, names, everything=True)]
     learnt = [image for image in project.learnt() if image not in chosen]
     again = [held for image in learnt for held in project.to_judge(image, names, replay=True)]
-    return [*_spread(fresh, MOST_TESTED), *_spread(again, MOST_TESTED)] if fresh else []
+    return [*_affordable(fresh), *_affordable(again)] if fresh else []
+
+
+def _affordable(held_out: Sequence[HeldOut]) -> list[HeldOut]:
+    """Return some of the planes, and of large ones some of the blocks."""
+    if not held_out:
+        return []
+    size = max(held.evidence.truth.size for held in held_out)
+    some = _spread(held_out, min(MOST_TESTED, max(2, TESTED_PIXELS // size)))
+    share = TESTED_PIXELS / (size * len(some))
+    return [
+        replace(held, blocks=tuple(_spread(held.blocks, max(2, int(share * len(held.blocks))))))
+        for held in some
+    ]
 
 
 def retrain_folder(

@@ -12,12 +12,13 @@ import tifffile
 import torch
 
 from napari_rwkvseg.engine.card import Model
+from napari_rwkvseg.engine.comparison import HeldOut
 from napari_rwkvseg.engine.dataset import DatasetError
 from napari_rwkvseg.engine.evidence import REVIEWED
 from napari_rwkvseg.engine.holdout import witnesses
 from napari_rwkvseg.engine.image import interpret
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Job, Progress, finish
-from napari_rwkvseg.engine.retrain import Candidate, retrain
+from napari_rwkvseg.engine.retrain import Candidate, compare, retrain
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.store.accepting import Corrected, accept
 from napari_rwkvseg.store.corrections import Corrections
@@ -399,6 +400,29 @@ def test_a_model_that_forgets_is_not_proven_by_what_came_since(tmp_path: Path) -
     found, _ = second_chance(tmp_path, blind, empty, QUICK)
     assert found.model is not blind
     assert len(project.dealt()) == 2
+
+
+@pytest.mark.parametrize(
+    ("most", "planes", "blocks"), [(10**6, 8, 16), (64 * 64 * 4, 4, 16), (64 * 64 // 2, 2, 4)]
+)
+def test_a_test_takes_some_planes_and_some_blocks_of_large_ones(
+    most: int, planes: int, blocks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aside, tested = kept_aside(tmp_path), []
+
+    def noted(old: Model, new: Model, held_out: list[HeldOut], *rest: Any) -> Job[Any]:
+        tested.extend(held_out)
+        return compare(old, new, held_out, *rest)
+
+    monkeypatch.setattr("napari_rwkvseg.store.retraining.compare", noted)
+    monkeypatch.setattr("napari_rwkvseg.store.retraining.TESTED_PIXELS", most)
+    later = [pair(seed) for seed in range(1, 11)]
+    made = options(tmp_path, tuning=QUICK)
+    finish(retrain_model(model(border=0.9), later, made, aside=aside))
+    assert [len(held.blocks) for held in tested] == [blocks] * planes
+    if blocks == 4:  # spread over the image, not a column of it
+        rows, columns = ({block[axis].start for block in tested[0].blocks} for axis in (0, 1))
+        assert (len(rows), len(columns)) == (4, 4)
 
 
 def test_keeping_a_proven_model_makes_it_active_and_keeps_what_was_learnt_since(
