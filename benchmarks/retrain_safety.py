@@ -75,13 +75,38 @@ class Plan:
         )
 
 
-def retrain(
-    model: Model, lesson: Sequence[Pair], options: RetrainOptions
-) -> tuple[Retrained, float]:
-    """Retrain on images with their full masks; return what came out and the CPU seconds."""
-    start = time.process_time()
-    found = finish(retrain_model(model, lesson, options, clock=time.process_time))
-    return found, time.process_time() - start
+class Office:
+    """The model in use, and the one that was kept aside last, as in the product.
+
+    Parameters
+    ----------
+    plan : Plan
+        What all parts share.
+    name : str
+        Of the project.
+    """
+
+    def __init__(self, plan: Plan, name: str) -> None:
+        self.plan, self.name = plan, name
+        self.model, self._aside = plan.model, None
+
+    def retrain(self, lesson: Sequence[Pair], seed: int) -> tuple[Retrained, Model, float]:
+        """Retrain on images with their full masks; what is better is in use then.
+
+        Returns
+        -------
+        Retrained, Model, float
+            What came out, what was learnt this time, and CPU seconds.
+        """
+        start, options = time.process_time(), self.plan.options(self.name, seed)
+        job = retrain_model(self.model, lesson, options, clock=time.process_time, aside=self._aside)
+        found = finish(job)
+        seconds = time.process_time() - start
+        learnt = replace(found.candidate or found.model, sha256=f"{seed + 1:064x}")
+        if found.verdict.answer == "better":
+            self.model = learnt if found.candidate is None else found.model
+        self._aside = None if self.model is learnt else learnt
+        return found, learnt, seconds
 
 
 def forgetting(
@@ -90,15 +115,16 @@ def forgetting(
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     """Yield Dice on both kinds after each retrain on an image of the other kind."""
     for name, before in (("replay", own), ("no replay", ())):
-        model = plan.model
+        office = Office(plan, name)
         know(plan, name, before)
-        scores = [mean_dice(model, val, plan.threads) for val in (own_val, other_val)]
+        scores = [mean_dice(office.model, val, plan.threads) for val in (own_val, other_val)]
         yield _forgetting_row(name, 0, "start", scores, 0.0)
         for number, pair in enumerate(other, start=1):
-            found, seconds = retrain(model, [pair], plan.options(name, number))
+            found, _, seconds = office.retrain([pair], number)
             if found.verdict.answer == "better":
-                model = replace(found.model, sha256=f"{number:064x}")
-                scores = [mean_dice(model, val, plan.threads) for val in (own_val, other_val)]
+                scores = [
+                    mean_dice(office.model, val, plan.threads) for val in (own_val, other_val)
+                ]
             yield _forgetting_row(name, number, found.verdict.answer, scores, seconds)
 
 
@@ -141,21 +167,22 @@ def poison(
     seed: int,
 ) -> Iterator[dict[str, Any]]:
     """Yield one row per retrain: Dice on images that the judge never saw, before and after."""
-    model, rng = plan.model, np.random.default_rng(seed)
-    dice = mean_dice(model, val, plan.threads)
+    office, rng = Office(plan, "poison"), np.random.default_rng(seed)
+    dice = mean_dice(office.model, val, plan.threads)
     for number, lesson in enumerate(lessons):
         kind = turns.get(number, "good")
         if kind in POISONS:
             lesson = [(image, POISONS[kind](mask, rng)) for image, mask in lesson]
-        found, seconds = retrain(model, lesson, plan.options("poison", seed + number))
-        candidate = mean_dice(found.model, val, plan.threads)
-        before, better = dice, found.verdict.answer == "better"
-        if better:
-            model, dice = replace(found.model, sha256=f"{number:064x}"), candidate
+        found, learnt, seconds = office.retrain(lesson, seed + number)
+        candidate, earlier = mean_dice(learnt, val, plan.threads), found.candidate is not None
+        before = dice
+        if found.verdict.answer == "better":
+            dice = mean_dice(office.model, val, plan.threads) if earlier else candidate
         yield {
             "part": "poison", "retrain": number + 1, "labels": kind,
             "verdict": found.verdict.answer, "before": before, "candidate": candidate,
-            "after": dice, "share": found.model.card.metrics["share_of_the_way"],
+            "after": dice, "kept_aside_before": earlier,
+            "share": learnt.card.metrics["share_of_the_way"],
             "cpu_seconds": seconds, "reason": found.verdict.reason,
         }  # fmt: skip
 
