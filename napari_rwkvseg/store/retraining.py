@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.card import Model, ModelCard
@@ -200,17 +201,11 @@ def retrain_accepted(
         project.deal(list(dict.fromkeys(images)))
         device, _ = choose_device(options.device)
         test = _since(project, images, names, aside)
-        proven = None
-        if aside is not None and test:
-            proven = yield from compare(
-                model, aside, test, names, options.tuning.seed, device, token
-            )
-        if aside is not None and proven is not None and proven.answer == "better":
-            model = aside
-            project.note_learnt(project.before_and_since(aside.card)[0])
-        else:
-            proven = None
-        lesson = gather(project, images, names)
+        proven = yield from _second_chance(model, aside, test, names, options, device, token)
+        known: Sequence[str] = ()
+        if aside is not None and proven is not None:
+            model, known = aside, project.before_and_since(aside.card)[0]
+        lesson = gather(project, images, names, known)
         seconds = options.tuning.seconds
         left = max(LEAST_SHARE * seconds, seconds - (clock() - start))
         tuning = replace(options.tuning, seconds=left)
@@ -219,8 +214,8 @@ def retrain_accepted(
         limit_threads(previous)
     better = found.verdict.answer == "better"
     # what a longer step would have had to forget for may be wrong: it must not judge later ones
-    if better and found.share >= LEARNT:
-        project.note_learnt(images)
+    if learnt := [*known, *(images if better and found.share >= LEARNT else ())]:
+        project.note_learnt(learnt)
     count = project.count(images, names)
     card = _card(model, options, found, lesson.class_names, count)
     project.note_made(card)
@@ -228,6 +223,23 @@ def retrain_accepted(
     if proven is not None and not better:
         return Retrained(model, proven, candidate)
     return Retrained(candidate, found.verdict)
+
+
+def _second_chance(
+    model: Model,
+    aside: Model | None,
+    test: Sequence[HeldOut],
+    names: Sequence[str],
+    options: RetrainOptions,
+    device: torch.device,
+    token: CancelToken | None,
+) -> Job[Verdict | None]:
+    """Return what proves a model that was kept aside better than the one in use, if it does."""
+    if aside is None or not test:
+        return None
+    seed = options.tuning.seed
+    verdict = yield from compare(model, aside, test, names, seed, device, token)
+    return verdict if verdict.answer == "better" else None
 
 
 def _since(
@@ -311,7 +323,9 @@ def default_folder(name: str) -> Path:
     return data_folder() / "corrections" / name
 
 
-def gather(project: Corrections, images: Sequence[str], names: Sequence[str]) -> Lesson:
+def gather(
+    project: Corrections, images: Sequence[str], names: Sequence[str], known: Sequence[str] = ()
+) -> Lesson:
     """Return what there is to learn from and to judge by.
 
     Parameters
@@ -323,8 +337,11 @@ def gather(project: Corrections, images: Sequence[str], names: Sequence[str]) ->
         where there is nothing else to judge by, what is held out of them.
     names : sequence of str
         Classes, in label order.
+    known : sequence of str
+        Ids of images that count as learnt, though it is not noted yet.
     """
-    learnt = project.learnt()
+    noted = (*project.learnt(), *known)
+    learnt = [image for image in project.dealt() if image in noted]
     fresh = [image for image in dict.fromkeys(images) if image not in learnt]
     again = _spread(learnt, MOST_REPLAYED)
     # images that only judge show what is lost; others need not keep silent for that

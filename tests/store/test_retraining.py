@@ -18,7 +18,7 @@ from napari_rwkvseg.engine.evidence import REVIEWED
 from napari_rwkvseg.engine.holdout import witnesses
 from napari_rwkvseg.engine.image import interpret
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Job, Progress, finish
-from napari_rwkvseg.engine.retrain import Candidate, compare, retrain
+from napari_rwkvseg.engine.retrain import Candidate, Lesson, compare, retrain
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.store.accepting import Corrected, accept
 from napari_rwkvseg.store.corrections import Corrections
@@ -355,6 +355,22 @@ def test_what_is_better_than_a_model_that_has_proven_itself_comes_from_that(
     assert (found.candidate, found.verdict) == (None, better)
     assert found.model.card.parent == compared[0].sha256 == aside.sha256
     assert set(project.learnt()) == set(project.dealt())
+
+
+def test_a_run_that_is_cancelled_after_the_proof_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(start: Model, lesson: Lesson, *_: Any) -> Job[Candidate]:
+        assert start is aside
+        assert len({piece.image_id for piece in lesson.replay}) == 1
+        raise Cancelled
+        yield
+
+    aside = kept_aside(tmp_path)
+    monkeypatch.setattr("napari_rwkvseg.store.retraining.retrain", stopped)
+    with pytest.raises(Cancelled):
+        second_chance(tmp_path, aside, pair(1))
+    assert Corrections(tmp_path / "corrections").learnt() == ()
 
 
 def test_a_model_kept_aside_that_is_worse_stays_there(tmp_path: Path) -> None:
