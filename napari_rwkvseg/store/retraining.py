@@ -7,15 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.classes import shared_classes
-from napari_rwkvseg.engine.comparison import HeldOut
 from napari_rwkvseg.engine.dataset import read_index
 from napari_rwkvseg.engine.device import choose_device, limit_threads
 from napari_rwkvseg.engine.evidence import EvidenceCount, find_levels
@@ -26,22 +23,20 @@ from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.predict import predict
 from napari_rwkvseg.engine.prediction import PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
-from napari_rwkvseg.engine.retrain import Candidate, Lesson, compare, retrain
+from napari_rwkvseg.engine.retrain import Candidate, Lesson, retrain
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.store.accepting import Corrected, accept, classes_of
 from napari_rwkvseg.store.corrections import Corrections
 from napari_rwkvseg.store.dataset import read_pair
 from napari_rwkvseg.store.library import PROVEN, Library, data_folder
 from napari_rwkvseg.store.model_file import write_model
+from napari_rwkvseg.store.second_chance import second_chance, spread
 
 MOST_REPLAYED = 16  # images learnt before that a run looks at again
 LEARNT = 0.5  # of the way that must have been taken for corrections to count as learnt
 LEAST_SHARE = 0.5  # of the seconds that are left for learning, however long reading takes
-# Planes, and pixels of them, that a model kept aside is tested on at most: seconds count.
-MOST_TESTED, TESTED_PIXELS = 8, 1 << 21
 
 Pair = tuple[ImageData, NDArray[np.integer]]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -200,8 +195,8 @@ def retrain_accepted(
     try:
         project.deal(list(dict.fromkeys(images)))
         device, _ = choose_device(options.device)
-        test = _since(project, images, names, aside)
-        proven = yield from _second_chance(model, aside, test, names, options, device, token)
+        seed = options.tuning.seed
+        proven = yield from second_chance(model, aside, project, images, names, seed, device, token)
         known: Sequence[str] = ()
         if aside is not None and proven is not None:
             model, known = aside, project.before_and_since(aside.card)[0]
@@ -223,50 +218,6 @@ def retrain_accepted(
     if proven is not None and not better:
         return Retrained(model, proven, candidate)
     return Retrained(candidate, found.verdict)
-
-
-def _second_chance(
-    model: Model,
-    aside: Model | None,
-    test: Sequence[HeldOut],
-    names: Sequence[str],
-    options: RetrainOptions,
-    device: torch.device,
-    token: CancelToken | None,
-) -> Job[Verdict | None]:
-    """Return what proves a model that was kept aside better than the one in use, if it does."""
-    if aside is None or not test:
-        return None
-    seed = options.tuning.seed
-    verdict = yield from compare(model, aside, test, names, seed, device, token)
-    return verdict if verdict.answer == "better" else None
-
-
-def _since(
-    project: Corrections, images: Sequence[str], names: Sequence[str], aside: Model | None
-) -> list[HeldOut]:
-    """Return what came to a project after a model was made, and what judges if it forgets."""
-    if aside is None or not aside.card.peak:  # taught no object, it finds none: no proof of skill
-        return []
-    _, later = project.before_and_since(aside.card)
-    chosen = [image for image in dict.fromkeys(images) if image in later]
-    fresh = [held for image in chosen for held in project.to_judge(image, names, everything=True)]
-    learnt = [image for image in project.learnt() if image not in chosen]
-    again = [held for image in learnt for held in project.to_judge(image, names, replay=True)]
-    return [*_affordable(fresh), *_affordable(again)] if fresh else []
-
-
-def _affordable(held_out: Sequence[HeldOut]) -> list[HeldOut]:
-    """Return some of the planes, and of large ones some of the blocks."""
-    if not held_out:
-        return []
-    size = max(held.evidence.truth.size for held in held_out)
-    some = _spread(held_out, min(MOST_TESTED, max(2, TESTED_PIXELS // size)))
-    share = TESTED_PIXELS / (size * len(some))
-    return [
-        replace(held, blocks=tuple(_spread(held.blocks, max(2, int(share * len(held.blocks))))))
-        for held in some
-    ]
 
 
 def retrain_folder(
@@ -343,7 +294,7 @@ def gather(
     noted = (*project.learnt(), *known)
     learnt = [image for image in project.dealt() if image in noted]
     fresh = [image for image in dict.fromkeys(images) if image not in learnt]
-    again = _spread(learnt, MOST_REPLAYED)
+    again = spread(learnt, MOST_REPLAYED)  # old ones too: they are forgotten most easily
     # images that only judge show what is lost; others need not keep silent for that
     silent = () if any(map(project.only_judges, again)) else witnesses(again)
     held_out = [held for image in fresh for held in project.to_judge(image, names)]
@@ -362,13 +313,6 @@ def gather(
         tuple(held_out),
         tuple(names),
     )
-
-
-def _spread(learnt: Sequence[T], most: int) -> list[T]:
-    """Return at most so many, from the first to the last: the oldest are forgotten most easily."""
-    if len(learnt) <= most:
-        return list(learnt)
-    return [learnt[number * (len(learnt) - 1) // (most - 1)] for number in range(most)]
 
 
 def _accept_pairs(

@@ -390,7 +390,7 @@ def test_what_it_may_have_learnt_from_does_not_prove_a_model(
 
     aside = kept_aside(tmp_path)
     unknown = replace(aside, card=replace(aside.card, seed=99))  # made in another project
-    monkeypatch.setattr("napari_rwkvseg.store.retraining.compare", never)
+    monkeypatch.setattr("napari_rwkvseg.store.second_chance.compare", never)
     assert second_chance(tmp_path, unknown, pair(1))[0].candidate is None
     assert second_chance(tmp_path / "two", aside, pair(1))[0].candidate is None
     aside = kept_aside(tmp_path / "three")
@@ -430,8 +430,8 @@ def test_a_test_takes_some_planes_and_some_blocks_of_large_ones(
         tested.extend(held_out)
         return compare(old, new, held_out, *rest)
 
-    monkeypatch.setattr("napari_rwkvseg.store.retraining.compare", noted)
-    monkeypatch.setattr("napari_rwkvseg.store.retraining.TESTED_PIXELS", most)
+    monkeypatch.setattr("napari_rwkvseg.store.second_chance.compare", noted)
+    monkeypatch.setattr("napari_rwkvseg.store.second_chance.TESTED_PIXELS", most)
     later = [pair(seed) for seed in range(1, 11)]
     made = options(tmp_path, tuning=QUICK)
     finish(retrain_model(model(border=0.9), later, made, aside=aside))
