@@ -298,8 +298,9 @@ def gather(
     # images that only judge show what is lost; others need not keep silent for that
     silent = () if any(map(project.only_judges, again)) else witnesses(again)
     held_out = [held for image in fresh for held in project.to_judge(image, names)]
-    held_out += [held for image in again for held in project.to_judge(image, names, replay=True)]
-    if not held_out:  # whole images that teach, before anything was learnt: others judge them
+    judging = [image for image in again if image not in project.by_heart()]
+    held_out += [held for image in judging for held in project.to_judge(image, names, replay=True)]
+    if not held_out:  # only whole images that teach: others judge them
         others = [image for image in project.dealt() if image not in fresh]
         held_out = [held for image in others for held in project.to_judge(image, names)]
     return Lesson(

@@ -72,7 +72,8 @@ def _test(
     _, later = project.before_and_since(aside.card)
     chosen = [image for image in dict.fromkeys(images) if image in later]
     fresh = [held for image in chosen for held in project.to_judge(image, names, everything=True)]
-    learnt = [image for image in project.learnt() if image not in chosen]
+    passed_over = {*chosen, *project.by_heart()}
+    learnt = [image for image in project.learnt() if image not in passed_over]
     again = [held for image in learnt for held in project.to_judge(image, names, replay=True)]
     return [*_affordable(fresh), *_affordable(again)] if fresh else []
 

@@ -35,6 +35,7 @@ from napari_rwkvseg.store.retraining import (
     retrain_folder,
     retrain_model,
 )
+from napari_rwkvseg.store.second_chance import _test as second_chance_test
 from tests.corrected import LEARNING, QUICK, discs, model
 
 SLIM = 7  # pixels: blocks would not cut such discs, so that images are dealt by blocks
@@ -197,7 +198,8 @@ def test_where_whole_images_judge_all_others_are_replayed(tmp_path: Path) -> Non
     project, ids = known(tmp_path, 5, wide=True)
     lesson = gather(project, [], ["disc"])
     assert {piece.image_id for piece in lesson.replay} == {ids[0], ids[1], ids[3], ids[4]}
-    assert {held.evidence.image_id for held in lesson.held_out} == {ids[0], ids[2]}
+    # the other half of a lesson's lesion is found by heart, and judges no more
+    assert {held.evidence.image_id for held in lesson.held_out} == {ids[2]}
     assert [piece.truth.shape for piece in project.to_learn(ids[1], ["disc"])] == [(64, 64)]
     assert [project.only_judges(image_id) for image_id in ids] == [False, False, True, False, False]
 
@@ -211,8 +213,30 @@ def test_a_whole_image_that_teaches_is_judged_by_others_where_nothing_was_learnt
     assert [piece.image_id for piece in lesson.fresh] == ids[1:]
     assert [held.evidence.image_id for held in lesson.held_out] == ids[:1]
     assert not lesson.held_out[0].replay
-    project.note_learnt(ids[:1])
-    assert gather(project, ids[1:], ["disc"]).held_out[0].replay
+    project.note_learnt(ids[:1])  # by heart: what falls there is not lost
+    again = gather(project, ids[1:], ["disc"])
+    assert [(held.evidence.image_id, held.replay) for held in again.held_out] == [(ids[0], False)]
+
+
+def test_blocks_of_an_image_judge_unless_most_objects_are_wider(tmp_path: Path) -> None:
+    project, ids = known(tmp_path, 2)
+    assert project.by_heart() == frozenset()
+    ids += [dealt(project, seed, lesion()) for seed in (5, 6)]
+    assert project.by_heart() == frozenset()  # half of them
+    ids.append(dealt(project, 7, lesion()))
+    assert project.by_heart() == set(ids[:2])
+
+
+def test_what_is_known_by_heart_does_not_keep_a_better_model_aside(tmp_path: Path) -> None:
+    project, ids = known(tmp_path, 1, wide=True)
+    forgot = model(border=0.5, sha256="c" * 64, peak=0.5)
+    project.note_made(forgot.card)
+    later = dealt(project, 1, lesion())
+    found = {
+        held.evidence.image_id for held in second_chance_test(project, [later], ["disc"], forgot)
+    }
+    assert found == {later}
+    assert ids[0] in project.learnt()
 
 
 def test_what_was_learnt_first_is_still_looked_at_when_there_is_too_much(
