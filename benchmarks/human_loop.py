@@ -139,7 +139,7 @@ class Office:
         except ValueError as error:  # nothing is held out yet
             return {"verdict": "too few", "reason": str(error), "cpu_seconds": 0.0}
         seconds = time.process_time() - start
-        learnt = replace(found.candidate or found.model, sha256=f"{seed:064x}")
+        learnt = replace(found.learnt, sha256=f"{seed:064x}")
         better = found.verdict.answer == "better"
         if better:
             self.model = learnt if found.candidate is None else found.model

@@ -102,7 +102,7 @@ class Office:
         job = retrain_model(self.model, lesson, options, clock=time.process_time, aside=self._aside)
         found = finish(job)
         seconds = time.process_time() - start
-        learnt = replace(found.candidate or found.model, sha256=f"{seed + 1:064x}")
+        learnt = replace(found.learnt, sha256=f"{seed + 1:064x}")
         if found.verdict.answer == "better":
             self.model = learnt if found.candidate is None else found.model
         self._aside = None if self.model is learnt else learnt

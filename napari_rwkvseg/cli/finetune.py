@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +71,7 @@ def run(parsed: argparse.Namespace) -> int:
 def _kept_aside(library: Library, model: Model) -> Model | None:
     """Return the last model made from this one that could not be proven better then."""
     version = library.aside(model.card.name, model.sha256)
-    return None if version is None else replace(library.load(version.path), card=version.card)
+    return None if version is None else library.load_version(version)
 
 
 def describe(found: Retrained, out: Path, sha256: str, install: bool) -> str:

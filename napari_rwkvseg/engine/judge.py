@@ -276,9 +276,9 @@ def _score(
 ) -> PartScore:
     old, new = blocks.old, blocks.new
     showing = old[..., 2].any(axis=(1, 2))  # (blocks,): whether a class is wanted
-    empty = len(np.setdiff1d(blocks.images, blocks.images[showing])) if showing.any() else 0
-    if not by_image:
-        empty = 0
+    empty = 0
+    if by_image and showing.any():
+        empty = len(np.setdiff1d(blocks.images, blocks.images[showing]))
     seen = blocks.pixels > 0  # (blocks, parts)
     names = blocks.images if empty else np.zeros(len(old), "U1")
     draw = _Draws(np.broadcast_to(names[:, None], seen.shape)[seen], len(old), seed, look)

@@ -124,13 +124,11 @@ def retrain(
         raise ValueError("all corrections at hand are held out to judge by. Correct another image.")
     names, old_names = lesson.class_names, model.card.class_names
     shared = shared_classes(names, old_names)
-    rows = [dict(shared).get(number) for number in range(1, 1 + len(names))]
     start = clock()
     network = with_classes(model.network, old_names, names)
     network, width = _at_fitting_scale(network, model.card.object_width, lesson, token)
     measured = clock() - start
-    limits = Limits(model.card.min_size, model.card.peak)
-    old = yield from _count(model.network, lesson.held_out, rows, limits, device, token)
+    old = yield from _count_found(model, lesson.held_out, names, device, token)
     spent = clock() - start - measured
     if network.config.shrink != model.network.config.shrink:
         # what the old model sees at its own scale is as wrong as what made people correct it
@@ -184,14 +182,9 @@ def compare(
     ValueError
         If there is nothing to judge by.
     """
-    counts = []
-    for model in (old, new):
-        there = dict(shared_classes(class_names, model.card.class_names))
-        rows = [there.get(number) for number in range(1, 1 + len(class_names))]
-        limits = Limits(model.card.min_size, model.card.peak)
-        found = yield from _count(model.network, held_out, rows, limits, device, token)
-        counts.append(found)
-    return _verdict(held_out, class_names, counts[0], counts[1], seed)
+    before = yield from _count_found(old, held_out, class_names, device, token)
+    after = yield from _count_found(new, held_out, class_names, device, token)
+    return _verdict(held_out, class_names, before, after, seed)
 
 
 def _at_fitting_scale(
@@ -291,6 +284,21 @@ def _taught_peak(
     found = [(part, probabilities(network, part.image, device, token)[1:]) for part in parts]
     network.cpu()
     return least_peak(found)
+
+
+def _count_found(
+    model: Model,
+    held_out: Sequence[HeldOut],
+    class_names: Sequence[str],
+    device: torch.device,
+    token: CancelToken | None,
+) -> Job[Counts]:
+    """Count what a finished model finds, as it predicts; a class that it does not know, nowhere."""
+    there = dict(shared_classes(class_names, model.card.class_names))
+    rows = [there.get(number) for number in range(1, 1 + len(class_names))]
+    limits = Limits(model.card.min_size, model.card.peak)
+    counts = yield from _count(model.network, held_out, rows, limits, device, token)
+    return counts
 
 
 def _count(

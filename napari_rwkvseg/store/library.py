@@ -184,6 +184,17 @@ class Library:
             return None
         return made[-1]
 
+    def load_version(self, version: Version) -> Model:
+        """Load one version, active or not, under the library's name.
+
+        Raises
+        ------
+        ModelFileError
+            If the file fails a check.
+        """
+        model = self.load(version.path)
+        return replace(model, card=replace(model.card, name=version.name))
+
     def install(
         self, source: str | Path | Model, *, name: str | None = None, activate: bool = True
     ) -> Version:

@@ -87,6 +87,11 @@ class Retrained:
     verdict: Verdict
     candidate: Model | None = None
 
+    @property
+    def learnt(self) -> Model:
+        """What was learnt this time, whether or not something kept aside before is better."""
+        return self.candidate or self.model
+
 
 def read_pairs(folder: Path, split: str = "train") -> Job[tuple[Pair, ...]]:
     """Read images and full masks of a data folder, see `read_index`.
@@ -298,7 +303,8 @@ def gather(
     # images that only judge show what is lost; others need not keep silent for that
     silent = () if any(map(project.only_judges, again)) else witnesses(again)
     held_out = [held for image in fresh for held in project.to_judge(image, names)]
-    judging = [image for image in again if image not in project.by_heart()]
+    by_heart = project.by_heart()
+    judging = [image for image in again if image not in by_heart]
     held_out += [held for image in judging for held in project.to_judge(image, names, replay=True)]
     if not held_out:  # only whole images that teach: others judge them
         others = [image for image in project.dealt() if image not in fresh]

@@ -56,8 +56,7 @@ def second_chance(
     token : CancelToken, optional
         Polled at every forward pass.
     """
-    test = [] if aside is None else _test(project, images, names, aside)
-    if aside is None or not test:
+    if aside is None or not (test := _test(project, images, names, aside)):
         return None
     verdict = yield from compare(model, aside, test, names, seed, device, token)
     return verdict if verdict.answer == "better" else None

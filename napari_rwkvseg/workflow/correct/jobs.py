@@ -216,7 +216,7 @@ def _kept_aside(lesson: Lesson, base: Model) -> Model | None:
     if version is None:
         return None
     try:
-        return replace(library.load(version.path), card=version.card)
+        return library.load_version(version)
     except ModelFileError:  # damaged: the list of versions says so, and learning does without it
         return None
 
