@@ -36,6 +36,9 @@ class ModelSource(Protocol):
     def versions(self, name: str) -> Sequence[Any]:
         """Return all versions of a model: the bundled one, then own ones in order of arrival."""
 
+    def load_version(self, version: Any) -> Model:
+        """Return one of these, active or not, under the name of the library."""
+
     def activate(self, name: str, sha256: str) -> Any:
         """Let a name stand for another of its versions; returns that version."""
 

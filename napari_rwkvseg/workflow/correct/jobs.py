@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -325,8 +324,7 @@ def load_version(library: ModelSource, name: str, sha256: str) -> Model:
     """
     for version in library.versions(name):
         if version.sha256 == sha256:
-            model = library.load(Path(version.path))
-            return replace(model, card=replace(model.card, name=name))
+            return library.load_version(version)
     raise ModelNotFoundError(f"This version of {name} is not in the library any more.")
 
 
