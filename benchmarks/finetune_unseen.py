@@ -34,6 +34,7 @@ from napari_rwkvseg.engine.prediction import PredictOptions
 from napari_rwkvseg.engine.progress import finish
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.store.dataset import read_pair
+from napari_rwkvseg.store.relatives import ALONE, Relatives
 from napari_rwkvseg.store.retraining import RetrainOptions, keep, retrain_model
 
 PARTS = ("", "_active")  # of what was learnt last, and of the model in use
@@ -47,7 +48,7 @@ def dice_on(model: Model, records: Sequence[Record], threads: int) -> float:
 
 def retrain_once(
     model: Model,
-    aside: Model | None,
+    line: Relatives,
     records: Sequence[Record],
     options: RetrainOptions,
     folder: Path,
@@ -61,7 +62,7 @@ def retrain_once(
     """
     wall, cpu = time.perf_counter(), time.process_time()
     pairs = [read_pair(record) for record in records]
-    found = finish(retrain_model(model, pairs, options, aside=aside))
+    found = finish(retrain_model(model, pairs, options, relatives=line))
     result = keep(found, folder / "candidate.safetensors", None)
     candidate = found.candidate or result
     return (
@@ -74,6 +75,7 @@ def retrain_once(
             "verdict": found.verdict.answer,
             "reason": found.verdict.reason,
             "kept_aside_before": found.candidate is not None,
+            "learnt_anew": bool(candidate.card.metrics["learnt_anew"]),
         },
     )
 
@@ -133,14 +135,16 @@ def stages(
         threads=parsed.threads,
     )
     figures: list[dict[str, Any]] = []
-    active, aside = before, None
+    active, line, origin = before, ALONE, model
     for images in parsed.images:
         options = replace(options, tuning=replace(options.tuning, seed=seed + images))
-        candidate, now, cost = retrain_once(model, aside, train[:images], options, folder)
+        candidate, now, cost = retrain_once(model, line, train[:images], options, folder)
         dice = dice_on(candidate, val, parsed.threads)
         if now is not model:
             active = dice if now is candidate else dice_on(now, val, parsed.threads)
-        aside = candidate if now is not candidate else None
+        line = Relatives(
+            aside=None if now is candidate else candidate, origin=None if now is origin else origin
+        )
         model = now
         scores = {"dice": dice, "dice_active": active}
         gone = {f"error_gone{part}": share_gone(before, scores[f"dice{part}"]) for part in PARTS}

@@ -11,7 +11,6 @@ from napari_rwkvseg.cli.common import Commands, add_compute, run_with_bar
 from napari_rwkvseg.store.library import Library
 
 if TYPE_CHECKING:
-    from napari_rwkvseg.engine.card import Model
     from napari_rwkvseg.store.retraining import Retrained
 
 
@@ -49,6 +48,7 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Retrain, write the candidate, and say whether it is better."""
     from napari_rwkvseg.engine.tuner import FinetuneOptions  # imports torch: only when needed
+    from napari_rwkvseg.store.relatives import ALONE, relatives
     from napari_rwkvseg.store.retraining import RetrainOptions, keep, retrain_folder
 
     library = Library()
@@ -60,18 +60,12 @@ def run(parsed: argparse.Namespace) -> int:
         threads=parsed.threads,
     )
     model = library.load(parsed.model)
-    aside = _kept_aside(library, model) if parsed.install else None
-    job = retrain_folder(model, parsed.data, options, aside=aside)
+    line = relatives(library, model.card.name, model.sha256) if parsed.install else ALONE
+    job = retrain_folder(model, parsed.data, options, relatives=line)
     found = run_with_bar(job, f"Retraining {parsed.model}")
     model = keep(found, parsed.out, library if parsed.install else None)
     sys.stdout.write(describe(found, parsed.out, model.sha256, parsed.install))
     return 0
-
-
-def _kept_aside(library: Library, model: Model) -> Model | None:
-    """Return the last model made from this one that could not be proven better then."""
-    version = library.aside(model.card.name, model.sha256)
-    return None if version is None else library.load_version(version)
 
 
 def describe(found: Retrained, out: Path, sha256: str, install: bool) -> str:

@@ -130,7 +130,7 @@ class _Run:
         self._token, self._clock, self._start = token, clock, start
         self._checked = self._draw(CHECK, CHECK_VIEWS, plain=True)
         # views without an object, of a lesson that has some, are soon perfect and tell nothing
-        objects = any(piece.shows_object for piece in fresh or replay)
+        objects = any(piece.shows_object for piece in (*fresh, *replay))
         self._telling = _shows(self._checked) or not objects
         self.planned = self._options.steps or self._plan()
         self._every = max(1, self.planned // CHECKS)

@@ -30,6 +30,7 @@ from napari_rwkvseg.store.corrections import Corrections
 from napari_rwkvseg.store.dataset import read_pair
 from napari_rwkvseg.store.library import PROVEN, Library, data_folder
 from napari_rwkvseg.store.model_file import write_model
+from napari_rwkvseg.store.relatives import ALONE, Relatives
 from napari_rwkvseg.store.second_chance import second_chance, spread
 
 MOST_REPLAYED = 16  # images learnt before that a run looks at again
@@ -116,7 +117,7 @@ def retrain_model(
     token: CancelToken | None = None,
     clock: Callable[[], float] = time.monotonic,
     start: float | None = None,
-    aside: Model | None = None,
+    relatives: Relatives = ALONE,
 ) -> Job[Retrained]:
     """Accept corrections, retrain on them, judge; the library is not touched.
 
@@ -134,8 +135,8 @@ def retrain_model(
         Monotonic seconds.
     start : float, optional
         When the seconds began to count, by default now.
-    aside : Model, optional
-        As for `retrain_accepted`.
+    relatives : Relatives
+        Of the old model.
 
     Yields
     ------
@@ -156,7 +157,7 @@ def retrain_model(
         images = yield from _accept_pairs(model, pairs, options, token)
     finally:
         limit_threads(previous)
-    result = yield from retrain_accepted(model, images, options, token, clock, start, aside)
+    result = yield from retrain_accepted(model, images, options, token, clock, start, relatives)
     return result
 
 
@@ -167,7 +168,7 @@ def retrain_accepted(
     token: CancelToken | None = None,
     clock: Callable[[], float] = time.monotonic,
     start: float | None = None,
-    aside: Model | None = None,
+    relatives: Relatives = ALONE,
 ) -> Job[Retrained]:
     """Retrain on corrections that were accepted before, judge; the library is not touched.
 
@@ -183,8 +184,8 @@ def retrain_accepted(
         Ids from `accept`: what is new. Images that a better model has learnt from are replayed.
     options, token, clock, start
         As for `retrain_model`.
-    aside : Model, optional
-        Made from `model` in this project, and kept aside; with its checksum.
+    relatives : Relatives
+        Of the old model.
 
     Raises
     ------
@@ -201,15 +202,17 @@ def retrain_accepted(
         project.deal(list(dict.fromkeys(images)))
         device, _ = choose_device(options.device)
         seed = options.tuning.seed
+        aside, origin = relatives.aside, relatives.origin
         proven = yield from second_chance(model, aside, project, images, names, seed, device, token)
         known: Sequence[str] = ()
         if aside is not None and proven is not None:
-            model, known = aside, project.before_and_since(aside.card)[0]
+            origin, model = origin or model, aside
+            known = project.before_and_since(aside.card)[0]
         lesson = gather(project, images, names, known)
         seconds = options.tuning.seconds
         left = max(LEAST_SHARE * seconds, seconds - (clock() - start))
         tuning = replace(options.tuning, seconds=left)
-        found = yield from retrain(model, lesson, tuning, device, token, clock)
+        found = yield from retrain(model, lesson, tuning, device, token, clock, origin)
     finally:
         limit_threads(previous)
     better = found.verdict.answer == "better"
@@ -231,12 +234,12 @@ def retrain_folder(
     options: RetrainOptions,
     token: CancelToken | None = None,
     clock: Callable[[], float] = time.monotonic,
-    aside: Model | None = None,
+    relatives: Relatives = ALONE,
 ) -> Job[Retrained]:
     """Retrain on the part "train" of a data folder, see `read_index` and `retrain_model`."""
     start = clock()
     pairs = yield from read_pairs(folder)
-    result = yield from retrain_model(model, pairs, options, token, clock, start, aside)
+    result = yield from retrain_model(model, pairs, options, token, clock, start, relatives)
     return result
 
 
@@ -396,6 +399,7 @@ def _metrics(count: EvidenceCount, found: Candidate) -> dict[str, float]:
         "changed_pixels": count.changed,
         "reviewed_pixels": count.reviewed,
         "share_of_the_way": found.share,
+        "learnt_anew": float(found.anew),
         PROVEN: float(found.verdict.answer == "better"),
     }
     if replay is not None:

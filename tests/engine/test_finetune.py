@@ -176,6 +176,7 @@ def test_checks_that_happen_to_show_no_object_do_not_end_a_lesson_with_objects(
     assert tuned(slow, start=never).steps == 30
     empty = replace(corrected(0), truth=np.zeros((64, 64), np.uint8))
     assert tuned(slow, [empty], start=never).steps < 30
+    assert tuned(slow, [empty], [corrected(1)], start=never).steps == 30  # what was known counts
 
 
 def test_without_evidence_there_is_nothing_to_learn_from() -> None:

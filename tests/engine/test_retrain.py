@@ -267,3 +267,88 @@ def test_a_class_that_a_model_does_not_know_it_does_not_find() -> None:
     other = model(border=0.5, class_names=("ring",))
     found = finish(compare(other, model(border=0.5), held_out, ("disc",), 0, CPU))
     assert (found.fresh.old_dice, found.answer) == (0, "better")
+
+
+class Begun(Exception):
+    """Ends a run where learning begins."""
+
+
+@pytest.fixture
+def beginning(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Any, ...]]:
+    """Return where learning begins, what is new and what is replayed."""
+
+    def stop(*arguments: object) -> object:
+        raise Begun(*arguments)
+
+    def begin(start: Model, what: Lesson, origin: Model | None) -> tuple[Any, ...]:
+        with pytest.raises(Begun) as found:
+            finish(retrain(start, what, QUICK, CPU, origin=origin))
+        network, _, _, fresh, replay, *_ = found.value.args
+        return network, fresh, replay
+
+    monkeypatch.setattr("napari_rwkvseg.engine.retrain.finetune", stop)
+    return begin
+
+
+BLIND, ORIGIN = model(border=2.0, sha256="b" * 64), model(border=0.7)
+
+
+def begins_at(network: SegmentationNetwork, start: Model) -> bool:
+    weights = start.network.state_dict()
+    return all(torch.equal(weights[name], value) for name, value in network.state_dict().items())
+
+
+def test_what_was_learnt_by_heart_is_learnt_anew(
+    beginning: Callable[..., tuple[Any, ...]],
+) -> None:
+    what = lesson([corrected(0)], [corrected(1)])
+    network, fresh, replay = beginning(BLIND, what, ORIGIN)
+    assert begins_at(network, ORIGIN)
+    assert (fresh, replay) == ((*what.fresh, *what.replay), ())  # all of it as new
+
+
+def silent(seed: int) -> Evidence:
+    plane = corrected(seed)
+    return replace(plane, truth=np.zeros_like(plane.truth))
+
+
+@pytest.mark.parametrize(
+    ("start", "origin", "fresh", "replayed"),
+    [
+        pytest.param(model(border=0.5), ORIGIN, [corrected(0)], 1, id="finds what is new"),
+        pytest.param(BLIND, None, [corrected(0)], 1, id="origin not known"),
+        pytest.param(BLIND, ORIGIN, [silent(0)], 1, id="nothing new to find"),
+        pytest.param(BLIND, ORIGIN, [corrected(0)], 8, id="more than a minute can teach"),
+    ],
+)
+def test_else_learning_goes_on(
+    start: Model,
+    origin: Model | None,
+    fresh: list[Evidence],
+    replayed: int,
+    beginning: Callable[..., tuple[Any, ...]],
+) -> None:
+    what = lesson(fresh, [corrected(seed) for seed in range(1, 1 + replayed)])
+    network, learnt, replay = beginning(start, what, origin)
+    assert begins_at(network, start)
+    assert (learnt, replay) == (what.fresh, what.replay)
+
+
+def test_an_origin_learns_in_the_classes_and_at_the_scale_of_the_corrections(
+    beginning: Callable[..., tuple[Any, ...]],
+) -> None:
+    start = model(border=2.0, class_names=("ring",), object_width=2.0)
+    origin = model(border=0.7, class_names=("cell", "disc"))
+    what = lesson([corrected(0, size=160)])
+    network, _, _ = beginning(start, what, origin)
+    assert (network.config.n_classes, network.config.shrink) == (2, 2)
+    row = network.state_dict()["decoder.classify.weight"][1]
+    assert torch.equal(row, origin.network.state_dict()["decoder.classify.weight"][2])
+
+
+def test_a_candidate_says_whether_it_has_learnt_anew() -> None:
+    what = lesson([corrected(0)])
+    found = finish(retrain(BLIND, what, LEARNING, CPU, origin=model(border=0.9)))
+    assert found.anew
+    assert found.verdict.answer == "better"
+    assert not retrained(BLIND, what).anew

@@ -15,7 +15,7 @@ from napari_rwkvseg.engine.prediction import Prediction, PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.quiet import quietly
 from napari_rwkvseg.engine.torch_loading import load_optimisers, load_torch
-from napari_rwkvseg.errors import ModelFileError, ModelNotFoundError
+from napari_rwkvseg.errors import ModelNotFoundError
 from napari_rwkvseg.workflow.choices import Compute
 from napari_rwkvseg.workflow.correct.context import Suggest, Suggestion
 from napari_rwkvseg.workflow.correct.difference import Compared, compare
@@ -182,21 +182,23 @@ def learn(lesson: Lesson, token: CancelToken) -> Job[Learnt]:
 def _learn(lesson: Lesson, token: CancelToken) -> Job[Learnt]:
     yield Progress(0, 0, "Loading the model")
     load_optimisers()
+    from napari_rwkvseg.store.relatives import relatives
     from napari_rwkvseg.store.retraining import keep, retrain_accepted  # imports torch
 
     base = lesson.load()
     model = _as_target(base, lesson)
-    aside, options = _kept_aside(lesson, base), _options(lesson)
+    library, options = cast("Library", lesson.library), _options(lesson)
+    line = relatives(library, lesson.target, base.sha256)
     images = yield from _keep_evidence(lesson, model, options, token)
     token.raise_if_cancelled()
     try:
-        retrained = yield from retrain_accepted(model, images, options, token, aside=aside)
+        retrained = yield from retrain_accepted(model, images, options, token, relatives=line)
     except ValueError as error:  # says which corrections are missing
         text = str(error)
         raise EvidenceError(f"{text[0].upper()}{text[1:]}".rstrip(".") + ".") from error
     token.raise_if_cancelled()
     yield Progress(0, 0, "Keeping the version")
-    kept = keep(retrained, None, cast("Library", lesson.library))
+    kept = keep(retrained, None, library)
     report = Report(
         retrained.verdict,
         lesson.target,
@@ -206,18 +208,6 @@ def _learn(lesson: Lesson, token: CancelToken) -> Job[Learnt]:
         earlier=retrained.candidate is not None,
     )
     return Learnt(report, tuple(images))
-
-
-def _kept_aside(lesson: Lesson, base: Model) -> Model | None:
-    """Return the last model made from this one that could not be proven better then."""
-    library = cast("Library", lesson.library)
-    version = library.aside(lesson.target, base.sha256)
-    if version is None:
-        return None
-    try:
-        return library.load_version(version)
-    except ModelFileError:  # damaged: the list of versions says so, and learning does without it
-        return None
 
 
 def _as_target(base: Model, lesson: Lesson) -> Model:
