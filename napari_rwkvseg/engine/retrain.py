@@ -140,6 +140,9 @@ def retrain(
     start = clock()
     network = with_classes(model.network, old_names, names)
     network, width = _at_fitting_scale(network, model.card.object_width, lesson, token)
+    anew = yield from _new_beginning(origin, model, network, lesson, device, token)
+    if anew is not None:
+        lesson = replace(lesson, fresh=(*lesson.fresh, *lesson.replay), replay=())
     measured = clock() - start
     old = yield from _count_found(model, lesson.held_out, names, device, token)
     spent = clock() - start - measured
@@ -147,17 +150,10 @@ def retrain(
         # what the old model sees at its own scale is as wrong as what made people correct it
         options = replace(options, distillation=0.0)
     parts = _showing_parts((*lesson.fresh, *lesson.replay), network.config.shrink)
-    begin, anew = network, False
-    if origin is not None:
-        anew = yield from _learnt_by_heart(model, lesson, device, token)
-    if origin is not None and anew:
-        begin = with_classes(origin.network, origin.card.class_names, names)
-        begin = with_shrink(begin, network.config.shrink)
-        lesson = replace(lesson, fresh=(*lesson.fresh, *lesson.replay), replay=())
     left = options.seconds - measured - _seconds_to_judge(spent, lesson, parts)
     seconds = max(LEAST_SHARE * options.seconds, left)
     tuned = yield from finetune(
-        begin,
+        network if anew is None else anew,
         model.network,
         shared,
         lesson.fresh,
@@ -170,7 +166,7 @@ def retrain(
     least = least_size((*lesson.fresh, *lesson.replay)) or model.card.min_size
     court = _Court(lesson, parts, old, least, options.seed, device, token)
     found = yield from _longest_step(network, tuned, court)
-    return replace(found, object_width=width, anew=anew)
+    return replace(found, object_width=width, anew=anew is not None)
 
 
 def compare(
@@ -205,6 +201,21 @@ def compare(
     before = yield from _count_found(old, held_out, class_names, device, token)
     after = yield from _count_found(new, held_out, class_names, device, token)
     return _verdict(held_out, class_names, before, after, seed)
+
+
+def _new_beginning(
+    origin: Model | None,
+    model: Model,
+    network: SegmentationNetwork,
+    lesson: Lesson,
+    device: torch.device,
+    token: CancelToken | None,
+) -> Job[SegmentationNetwork | None]:
+    """Return the origin, with the classes and at the scale of a network, if all is learnt anew."""
+    if origin is None or not (yield from _learnt_by_heart(model, lesson, device, token)):
+        return None
+    begin = with_classes(origin.network, origin.card.class_names, lesson.class_names)
+    return with_shrink(begin, network.config.shrink)
 
 
 def _learnt_by_heart(

@@ -5,17 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_rwkvseg.engine.card import Model, ModelCard
+from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.classes import shared_classes
 from napari_rwkvseg.engine.dataset import read_index
 from napari_rwkvseg.engine.device import choose_device, limit_threads
-from napari_rwkvseg.engine.evidence import EvidenceCount, find_levels
+from napari_rwkvseg.engine.evidence import find_levels
 from napari_rwkvseg.engine.holdout import witnesses
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.judge import Verdict
@@ -23,14 +22,15 @@ from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.predict import predict
 from napari_rwkvseg.engine.prediction import PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
-from napari_rwkvseg.engine.retrain import Candidate, Lesson, retrain
+from napari_rwkvseg.engine.retrain import Lesson, retrain
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.store.accepting import Corrected, accept, classes_of
 from napari_rwkvseg.store.corrections import Corrections
 from napari_rwkvseg.store.dataset import read_pair
-from napari_rwkvseg.store.library import PROVEN, Library, data_folder
+from napari_rwkvseg.store.library import Library, data_folder
 from napari_rwkvseg.store.model_file import write_model
 from napari_rwkvseg.store.relatives import ALONE, Relatives
+from napari_rwkvseg.store.retrained_card import retrained_card
 from napari_rwkvseg.store.second_chance import second_chance, spread
 
 MOST_REPLAYED = 16  # images learnt before that a run looks at again
@@ -220,7 +220,7 @@ def retrain_accepted(
     if learnt := [*known, *(images if better and found.share >= LEARNT else ())]:
         project.note_learnt(learnt)
     count = project.count(images, names)
-    card = _card(model, options, found, lesson.class_names, count)
+    card = retrained_card(model, found, lesson.class_names, count, options.tuning.seed)
     project.note_made(card)
     candidate = Model(found.tuned.network, card)
     if proven is not None and not better:
@@ -354,54 +354,3 @@ def _predicted(
     table = np.array([here.get(k, 0) for k in range(1 + len(model.card.class_names))], np.uint8)
     found: NDArray[np.uint8] = table[prediction.mask(image, MaskOptions(), token)]
     return found
-
-
-def _card(
-    model: Model,
-    options: RetrainOptions,
-    found: Candidate,
-    names: tuple[str, ...],
-    count: EvidenceCount,
-) -> ModelCard:
-    """Return the card of a candidate: lineage, counts, scores; nothing about the images."""
-    old, tuned, seed = model.card, found.tuned, options.tuning.seed
-    return replace(
-        old,
-        class_names=names,
-        object_width=round(found.object_width, 1),
-        min_size=found.limits.min_size,
-        peak=found.limits.peak,
-        data=_with(old.data, "corrections"),
-        data_licence=_with(old.data_licence, "corrections: not stated"),
-        command=f"napari-rwkvseg finetune --steps {tuned.planned} --seed {seed}",
-        seed=seed,
-        steps=tuned.steps,
-        metrics=_metrics(count, found),
-        parent=model.sha256,
-        created=datetime.now(UTC).date().isoformat(),
-    )
-
-
-def _with(text: str, added: str) -> str:
-    """Return a list in words with something added, once."""
-    return text if text.endswith(added) else "; ".join(filter(None, (text, added)))
-
-
-def _metrics(count: EvidenceCount, found: Candidate) -> dict[str, float]:
-    """Return counts and scores: of held-out corrections, never of a test set."""
-    fresh, replay = found.verdict.fresh, found.verdict.replay
-    metrics: dict[str, float] = {
-        "held_out_dice": fresh.new_dice,
-        "held_out_dice_before": fresh.old_dice,
-        "gain_low": fresh.low,
-        "gain_high": fresh.high,
-        "blocks": fresh.n,
-        "changed_pixels": count.changed,
-        "reviewed_pixels": count.reviewed,
-        "share_of_the_way": found.share,
-        "learnt_anew": float(found.anew),
-        PROVEN: float(found.verdict.answer == "better"),
-    }
-    if replay is not None:
-        metrics |= {"replay_dice": replay.new_dice, "replay_dice_before": replay.old_dice}
-    return metrics

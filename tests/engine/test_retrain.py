@@ -269,7 +269,7 @@ def test_a_class_that_a_model_does_not_know_it_does_not_find() -> None:
     assert (found.fresh.old_dice, found.answer) == (0, "better")
 
 
-class Begun(Exception):
+class BegunError(Exception):
     """Ends a run where learning begins."""
 
 
@@ -278,10 +278,10 @@ def beginning(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Any, ...]]
     """Return where learning begins, what is new and what is replayed."""
 
     def stop(*arguments: object) -> object:
-        raise Begun(*arguments)
+        raise BegunError(*arguments)
 
     def begin(start: Model, what: Lesson, origin: Model | None) -> tuple[Any, ...]:
-        with pytest.raises(Begun) as found:
+        with pytest.raises(BegunError) as found:
             finish(retrain(start, what, QUICK, CPU, origin=origin))
         network, _, _, fresh, replay, *_ = found.value.args
         return network, fresh, replay
