@@ -34,7 +34,6 @@ from napari_rwkvseg.engine.prediction import PredictOptions
 from napari_rwkvseg.engine.progress import finish
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.store.dataset import read_pair
-from napari_rwkvseg.store.relatives import ALONE, Relatives
 from napari_rwkvseg.store.retraining import RetrainOptions, keep, retrain_model
 
 PARTS = ("", "_active")  # of what was learnt last, and of the model in use
@@ -48,7 +47,7 @@ def dice_on(model: Model, records: Sequence[Record], threads: int) -> float:
 
 def retrain_once(
     model: Model,
-    line: Relatives,
+    aside: Model | None,
     records: Sequence[Record],
     options: RetrainOptions,
     folder: Path,
@@ -62,7 +61,7 @@ def retrain_once(
     """
     wall, cpu = time.perf_counter(), time.process_time()
     pairs = [read_pair(record) for record in records]
-    found = finish(retrain_model(model, pairs, options, relatives=line))
+    found = finish(retrain_model(model, pairs, options, aside=aside))
     result = keep(found, folder / "candidate.safetensors", None)
     candidate = found.candidate or result
     return (
@@ -75,7 +74,6 @@ def retrain_once(
             "verdict": found.verdict.answer,
             "reason": found.verdict.reason,
             "kept_aside_before": found.candidate is not None,
-            "learnt_anew": bool(candidate.card.metrics["learnt_anew"]),
         },
     )
 
@@ -135,16 +133,14 @@ def stages(
         threads=parsed.threads,
     )
     figures: list[dict[str, Any]] = []
-    active, line, origin = before, ALONE, model
+    active, aside = before, None
     for images in parsed.images:
         options = replace(options, tuning=replace(options.tuning, seed=seed + images))
-        candidate, now, cost = retrain_once(model, line, train[:images], options, folder)
+        candidate, now, cost = retrain_once(model, aside, train[:images], options, folder)
         dice = dice_on(candidate, val, parsed.threads)
         if now is not model:
             active = dice if now is candidate else dice_on(now, val, parsed.threads)
-        line = Relatives(
-            aside=None if now is candidate else candidate, origin=None if now is origin else origin
-        )
+        aside = candidate if now is not candidate else None
         model = now
         scores = {"dice": dice, "dice_active": active}
         gone = {f"error_gone{part}": share_gone(before, scores[f"dice{part}"]) for part in PARTS}

@@ -49,7 +49,6 @@ from napari_rwkvseg.engine.progress import finish
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.network.model import build_network
 from napari_rwkvseg.store.accepting import Corrected, accept
-from napari_rwkvseg.store.relatives import Relatives
 from napari_rwkvseg.store.retraining import Pair, RetrainOptions, retrain_accepted
 
 OURS = ("next", "random", "nth")
@@ -134,7 +133,7 @@ class Office:
         start = time.process_time()
         try:
             job = retrain_accepted(
-                self.model, self.ids, options, clock=time.process_time, relatives=self._relatives()
+                self.model, self.ids, options, clock=time.process_time, aside=self._aside
             )
             found = finish(job)
         except ValueError as error:  # nothing is held out yet
@@ -151,10 +150,6 @@ class Office:
             "kept_aside_before": found.candidate is not None,
             "candidate": candidate, "cpu_seconds": seconds,
         }  # fmt: skip
-
-    def _relatives(self) -> Relatives:
-        origin = self.study.model
-        return Relatives(self._aside, None if self.model is origin else origin)
 
     def lessons(self) -> list[Evidence]:
         """Return all that may be learnt from."""

@@ -39,7 +39,6 @@ from napari_rwkvseg.engine.evidence import REVIEWED
 from napari_rwkvseg.engine.progress import finish
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.store.accepting import Corrected, accept, classes_of
-from napari_rwkvseg.store.relatives import Relatives
 from napari_rwkvseg.store.retraining import Pair, Retrained, RetrainOptions, retrain_model
 
 Mask = NDArray[np.integer]
@@ -100,9 +99,7 @@ class Office:
             What came out, what was learnt this time, and CPU seconds.
         """
         start, options = time.process_time(), self.plan.options(self.name, seed)
-        origin = None if self.model is self.plan.model else self.plan.model
-        line = Relatives(self._aside, origin)
-        job = retrain_model(self.model, lesson, options, clock=time.process_time, relatives=line)
+        job = retrain_model(self.model, lesson, options, clock=time.process_time, aside=self._aside)
         found = finish(job)
         seconds = time.process_time() - start
         learnt = replace(found.learnt, sha256=f"{seed + 1:064x}")

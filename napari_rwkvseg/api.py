@@ -153,7 +153,6 @@ class Segmenter:
         seed: int = 0,
         corrections: str | Path | None = None,
         aside: Model | None = None,
-        origin: Model | None = None,
     ) -> Retrained:
         """Learn from corrected masks; this segmenter stays as it is.
 
@@ -178,9 +177,6 @@ class Segmenter:
         aside : Model, optional
             What an earlier call made from this model and could not prove better: it is tested
             again on images that are new to it.
-        origin : Model, optional
-            What this model was before earlier calls: learning begins there anew if this model has
-            learnt its few images by heart.
 
         Returns
         -------
@@ -198,7 +194,6 @@ class Segmenter:
             If there are not as many masks as images, or too few corrections to judge by.
         """
         from napari_rwkvseg.engine.tuner import FinetuneOptions  # imports torch: only when needed
-        from napari_rwkvseg.store.relatives import Relatives
         from napari_rwkvseg.store.retraining import RetrainOptions, retrain_model
 
         options = RetrainOptions(
@@ -212,8 +207,7 @@ class Segmenter:
             (self._image(image, axes, channel), np.asarray(mask))
             for image, mask in zip(images, masks, strict=True)
         ]
-        line = Relatives(aside, origin)
-        return finish(retrain_model(self.model, pairs, options, relatives=line))
+        return finish(retrain_model(self.model, pairs, options, aside=aside))
 
     def _image(self, image: Any, axes: str | None, channel: int | None) -> ImageData:
         data = image if isinstance(image, ImageData) else _interpret(image, axes)

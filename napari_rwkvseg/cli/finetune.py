@@ -48,8 +48,8 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Retrain, write the candidate, and say whether it is better."""
     from napari_rwkvseg.engine.tuner import FinetuneOptions  # imports torch: only when needed
-    from napari_rwkvseg.store.relatives import ALONE, relatives
     from napari_rwkvseg.store.retraining import RetrainOptions, keep, retrain_folder
+    from napari_rwkvseg.store.second_chance import kept_aside
 
     library = Library()
     options = RetrainOptions(
@@ -60,8 +60,8 @@ def run(parsed: argparse.Namespace) -> int:
         threads=parsed.threads,
     )
     model = library.load(parsed.model)
-    line = relatives(library, model.card.name, model.sha256) if parsed.install else ALONE
-    job = retrain_folder(model, parsed.data, options, relatives=line)
+    aside = kept_aside(library, model.card.name, model.sha256) if parsed.install else None
+    job = retrain_folder(model, parsed.data, options, aside=aside)
     found = run_with_bar(job, f"Retraining {parsed.model}")
     model = keep(found, parsed.out, library if parsed.install else None)
     sys.stdout.write(describe(found, parsed.out, model.sha256, parsed.install))

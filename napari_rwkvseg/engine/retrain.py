@@ -23,7 +23,6 @@ from napari_rwkvseg.engine.comparison import (
 from napari_rwkvseg.engine.doubt import KEEP_ALL, Limits, least_peak, least_size
 from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.engine.finetune import Finetuned, finetune
-from napari_rwkvseg.engine.holdout import Rectangle
 from napari_rwkvseg.engine.judge import Verdict, judge
 from napari_rwkvseg.engine.progress import CancelToken, Job
 from napari_rwkvseg.engine.scale import evidence_width, fitting_shrink, with_shrink
@@ -36,8 +35,6 @@ CONTRADICTS = 0.1  # Dice: who loses so much has not forgotten, but was told the
 # Pieces looked at for peaks, and their side as the network reads them: seconds count.
 MOST_PEAKS, PEAK_SIDE = 12, 384
 COMPARED = 2.5  # comparisons that learning must leave time for, the first one included
-AT_SIGHT = 0.5  # Dice on objects new to it: a model that stays below has learnt others by heart
-MOST_ANEW = 8  # images that a minute is enough to learn from the beginning
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +73,6 @@ class Candidate:
         For the card of the new model.
     limits : Limits
         What its finds must have to count, for the card too.
-    anew : bool
-        Whether it has learnt everything from the beginning.
     """
 
     tuned: Finetuned
@@ -85,7 +80,6 @@ class Candidate:
     share: float = 1.0
     object_width: float = 0.0
     limits: Limits = KEEP_ALL
-    anew: bool = False
 
 
 def retrain(
@@ -95,13 +89,8 @@ def retrain(
     device: torch.device,
     token: CancelToken | None = None,
     clock: Callable[[], float] = time.monotonic,
-    origin: Model | None = None,
 ) -> Job[Candidate]:
     """Score the old model, learn, score the new one on the same pixels, decide.
-
-    Learning goes on from the old model. But one that was taught by very few images, and finds less
-    than half of what new ones show, has learnt those by heart, which is hard to unlearn: then all
-    is learnt anew, from its origin.
 
     If the new one is not better, networks between the two are tried, the newest first: they keep
     more of what was learnt before, and depend less on the luck of a short run. None is tried if
@@ -121,8 +110,6 @@ def retrain(
         Polled at every step.
     clock : callable
         Monotonic seconds.
-    origin : Model, optional
-        What the old model was before it learnt any of these corrections.
 
     Raises
     ------
@@ -140,20 +127,17 @@ def retrain(
     start = clock()
     network = with_classes(model.network, old_names, names)
     network, width = _at_fitting_scale(network, model.card.object_width, lesson, token)
-    anew = yield from _new_beginning(origin, model, network, lesson, device, token)
-    if anew is not None:
-        lesson = replace(lesson, fresh=(*lesson.fresh, *lesson.replay), replay=())
     measured = clock() - start
     old = yield from _count_found(model, lesson.held_out, names, device, token)
     spent = clock() - start - measured
     if network.config.shrink != model.network.config.shrink:
         # what the old model sees at its own scale is as wrong as what made people correct it
         options = replace(options, distillation=0.0)
-    parts = _showing_parts((*lesson.fresh, *lesson.replay), network.config.shrink)
+    parts = _showing_parts(lesson, network.config.shrink)
     left = options.seconds - measured - _seconds_to_judge(spent, lesson, parts)
     seconds = max(LEAST_SHARE * options.seconds, left)
     tuned = yield from finetune(
-        network if anew is None else anew,
+        network,
         model.network,
         shared,
         lesson.fresh,
@@ -166,7 +150,7 @@ def retrain(
     least = least_size((*lesson.fresh, *lesson.replay)) or model.card.min_size
     court = _Court(lesson, parts, old, least, options.seed, device, token)
     found = yield from _longest_step(network, tuned, court)
-    return replace(found, object_width=width, anew=anew is not None)
+    return replace(found, object_width=width)
 
 
 def compare(
@@ -201,35 +185,6 @@ def compare(
     before = yield from _count_found(old, held_out, class_names, device, token)
     after = yield from _count_found(new, held_out, class_names, device, token)
     return _verdict(held_out, class_names, before, after, seed)
-
-
-def _new_beginning(
-    origin: Model | None,
-    model: Model,
-    network: SegmentationNetwork,
-    lesson: Lesson,
-    device: torch.device,
-    token: CancelToken | None,
-) -> Job[SegmentationNetwork | None]:
-    """Return the origin, with the classes and at the scale of a network, if all is learnt anew."""
-    if origin is None or not (yield from _learnt_by_heart(model, lesson, device, token)):
-        return None
-    begin = with_classes(origin.network, origin.card.class_names, lesson.class_names)
-    return with_shrink(begin, network.config.shrink)
-
-
-def _learnt_by_heart(
-    model: Model, lesson: Lesson, device: torch.device, token: CancelToken | None
-) -> Job[bool]:
-    """Return whether a model that few images taught finds too little of what new ones show."""
-    planes = {(piece.image_id, piece.plane) for piece in (*lesson.fresh, *lesson.replay)}
-    parts = _showing_parts(lesson.fresh, model.network.config.shrink)
-    if not parts or len(planes) > MOST_ANEW:
-        return False
-    whole = [HeldOut(part, (_everything(part),)) for part in parts]
-    counts = yield from _count_found(model, whole, lesson.class_names, device, token)
-    right, found, wanted = counts.sum(axis=(0, 1, 2))
-    return bool(2 * right < AT_SIGHT * (found + wanted))
 
 
 def _at_fitting_scale(
@@ -304,16 +259,11 @@ def _contradicts(whole: Verdict) -> bool:
     return whole.replay is not None and whole.replay.gain < -CONTRADICTS
 
 
-def _showing_parts(pieces: Sequence[Evidence], shrink: int) -> list[Evidence]:
-    """Return parts of what is taught that show an object, to see what a network makes of it."""
-    showing = [piece for piece in pieces if piece.shows_object]
+def _showing_parts(lesson: Lesson, shrink: int) -> list[Evidence]:
+    """Return parts of what is taught that show an object, for the peaks of the network there."""
+    showing = [piece for piece in (*lesson.fresh, *lesson.replay) if piece.shows_object]
     chosen = showing[:: 1 + len(showing) // MOST_PEAKS]
     return [piece.around_object(PEAK_SIDE * shrink) for piece in chosen]
-
-
-def _everything(piece: Evidence) -> Rectangle:
-    height, width = piece.truth.shape
-    return slice(0, height), slice(0, width)
 
 
 def _seconds_to_judge(spent: float, lesson: Lesson, parts: Sequence[Evidence]) -> float:

@@ -178,34 +178,11 @@ class Library:
             None if there is none, or it is active: then somebody chose it. One that was better
             and is not active is one that somebody went back from.
         """
-        versions = self._known_versions(name)
+        versions = self.versions(name) if name in self.names() else ()
         made = [version for version in versions if version.card.parent == parent]
         if not made or made[-1].active or made[-1].card.metrics.get(PROVEN, 1):
             return None
         return made[-1]
-
-    def origin(self, name: str, sha256: str) -> Version | None:
-        """Return what a version was before anything was learnt under its name.
-
-        Parameters
-        ----------
-        name : str
-            Name in the library.
-        sha256 : str
-            Checksum of one of its versions.
-
-        Returns
-        -------
-        Version or None
-            The bundled version, or one of another name; None if that is not in the library, or
-            nothing was learnt yet.
-        """
-        own = {version.sha256: version for version in self._known_versions(name)}
-        version = own.get(sha256)
-        while version is not None and version.name == name and version.card.parent:
-            parent = version.card.parent
-            version = own.get(parent) or self._elsewhere(name, parent)
-        return None if version is None or version.sha256 == sha256 else version
 
     def load_version(self, version: Version) -> Model:
         """Load one version, active or not, under the library's name.
@@ -328,17 +305,6 @@ class Library:
     def _bundled_file(self, name: str) -> Path | None:
         path = self._bundled / f"{name}{EXTENSION}"
         return path if path.parent == self._bundled and path.is_file() else None
-
-    def _known_versions(self, name: str) -> tuple[Version, ...]:
-        """Return the versions of a model, none of one that does not exist."""
-        return self.versions(name) if name in self.names() else ()
-
-    def _elsewhere(self, name: str, sha256: str) -> Version | None:
-        """Return a version under any other name."""
-        others = (
-            version for other in self.names() if other != name for version in self.versions(other)
-        )
-        return next((version for version in others if version.sha256 == sha256), None)
 
     def _check_own(self, name: str) -> None:
         self.path(name)

@@ -64,7 +64,6 @@ def _metrics(count: EvidenceCount, found: Candidate) -> dict[str, float]:
         "changed_pixels": count.changed,
         "reviewed_pixels": count.reviewed,
         "share_of_the_way": found.share,
-        "learnt_anew": float(found.anew),
         PROVEN: float(found.verdict.answer == "better"),
     }
     if replay is not None:

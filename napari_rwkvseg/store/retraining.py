@@ -29,7 +29,6 @@ from napari_rwkvseg.store.corrections import Corrections
 from napari_rwkvseg.store.dataset import read_pair
 from napari_rwkvseg.store.library import Library, data_folder
 from napari_rwkvseg.store.model_file import write_model
-from napari_rwkvseg.store.relatives import ALONE, Relatives
 from napari_rwkvseg.store.retrained_card import retrained_card
 from napari_rwkvseg.store.second_chance import second_chance, spread
 
@@ -117,7 +116,7 @@ def retrain_model(
     token: CancelToken | None = None,
     clock: Callable[[], float] = time.monotonic,
     start: float | None = None,
-    relatives: Relatives = ALONE,
+    aside: Model | None = None,
 ) -> Job[Retrained]:
     """Accept corrections, retrain on them, judge; the library is not touched.
 
@@ -135,8 +134,8 @@ def retrain_model(
         Monotonic seconds.
     start : float, optional
         When the seconds began to count, by default now.
-    relatives : Relatives
-        Of the old model.
+    aside : Model, optional
+        As for `retrain_accepted`.
 
     Yields
     ------
@@ -157,7 +156,7 @@ def retrain_model(
         images = yield from _accept_pairs(model, pairs, options, token)
     finally:
         limit_threads(previous)
-    result = yield from retrain_accepted(model, images, options, token, clock, start, relatives)
+    result = yield from retrain_accepted(model, images, options, token, clock, start, aside)
     return result
 
 
@@ -168,7 +167,7 @@ def retrain_accepted(
     token: CancelToken | None = None,
     clock: Callable[[], float] = time.monotonic,
     start: float | None = None,
-    relatives: Relatives = ALONE,
+    aside: Model | None = None,
 ) -> Job[Retrained]:
     """Retrain on corrections that were accepted before, judge; the library is not touched.
 
@@ -184,8 +183,8 @@ def retrain_accepted(
         Ids from `accept`: what is new. Images that a better model has learnt from are replayed.
     options, token, clock, start
         As for `retrain_model`.
-    relatives : Relatives
-        Of the old model.
+    aside : Model, optional
+        Made from `model` in this project, and kept aside; with its checksum.
 
     Raises
     ------
@@ -202,17 +201,15 @@ def retrain_accepted(
         project.deal(list(dict.fromkeys(images)))
         device, _ = choose_device(options.device)
         seed = options.tuning.seed
-        aside, origin = relatives.aside, relatives.origin
         proven = yield from second_chance(model, aside, project, images, names, seed, device, token)
         known: Sequence[str] = ()
         if aside is not None and proven is not None:
-            origin, model = origin or model, aside
-            known = project.before_and_since(aside.card)[0]
+            model, known = aside, project.before_and_since(aside.card)[0]
         lesson = gather(project, images, names, known)
         seconds = options.tuning.seconds
         left = max(LEAST_SHARE * seconds, seconds - (clock() - start))
         tuning = replace(options.tuning, seconds=left)
-        found = yield from retrain(model, lesson, tuning, device, token, clock, origin)
+        found = yield from retrain(model, lesson, tuning, device, token, clock)
     finally:
         limit_threads(previous)
     better = found.verdict.answer == "better"
@@ -234,12 +231,12 @@ def retrain_folder(
     options: RetrainOptions,
     token: CancelToken | None = None,
     clock: Callable[[], float] = time.monotonic,
-    relatives: Relatives = ALONE,
+    aside: Model | None = None,
 ) -> Job[Retrained]:
     """Retrain on the part "train" of a data folder, see `read_index` and `retrain_model`."""
     start = clock()
     pairs = yield from read_pairs(folder)
-    result = yield from retrain_model(model, pairs, options, token, clock, start, relatives)
+    result = yield from retrain_model(model, pairs, options, token, clock, start, aside)
     return result
 
 

@@ -7,6 +7,7 @@ correction, for they teach afterwards.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -18,12 +19,44 @@ from napari_rwkvseg.engine.comparison import HeldOut
 from napari_rwkvseg.engine.judge import Verdict
 from napari_rwkvseg.engine.progress import CancelToken, Job
 from napari_rwkvseg.engine.retrain import compare
+from napari_rwkvseg.errors import ModelFileError
 from napari_rwkvseg.store.corrections import Corrections
+from napari_rwkvseg.store.library import Library
 
 # Planes, and pixels of them, that are looked at, of what is new and of what is known: seconds count
 MOST_TESTED, TESTED_PIXELS = 8, 1 << 21
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+def kept_aside(library: Library, name: str, sha256: str) -> Model | None:
+    """Return the last model made from another one that could not be proven better then.
+
+    Parameters
+    ----------
+    library : Library
+        Where to look.
+    name : str
+        Under which the project learns.
+    sha256 : str
+        Checksum of the model in use.
+
+    Returns
+    -------
+    Model or None
+        None if there is none, see `Library.aside`, or if its file is damaged: learning does without
+        it, with a logged warning.
+    """
+    version = library.aside(name, sha256)
+    if version is None:
+        return None
+    try:
+        return library.load_version(version)
+    except ModelFileError as error:
+        logger.warning("left out: %s", error)
+        return None
 
 
 def second_chance(

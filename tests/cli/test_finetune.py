@@ -124,6 +124,17 @@ def test_what_was_kept_aside_before_gets_a_second_chance(
     assert shelf.versions("small")[-1].card.parent == aside.sha256
 
 
+def test_what_was_kept_aside_in_a_damaged_file_is_done_without(
+    data: Path, start: Path, tmp_path: Path, capsys: Capture, caplog: pytest.LogCaptureFixture
+) -> None:
+    old, shelf = Library().install(start), Library()
+    aside = shelf.install(unproven(old.sha256), name="small", activate=False)
+    aside.path.write_bytes(aside.path.read_bytes()[:-1] + b"!")
+    assert finetune("small", data, tmp_path / "new.safetensors", "--steps", "1", "--install") == 0
+    assert "kept aside before" not in capsys.readouterr().out
+    assert f"left out: {aside.path.name}" in caplog.text
+
+
 def test_without_install_the_library_is_left_alone(
     data: Path, start: Path, tmp_path: Path, capsys: Capture
 ) -> None:

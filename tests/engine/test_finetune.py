@@ -98,14 +98,14 @@ def test_a_cancelled_run_ends_at_the_next_step() -> None:
 
 
 class Clock:
-    """A clock that gains a second at each look, and 100 once `jump` looks have passed."""
+    """A clock that gains a second at each look, and 100 from look `jump` to `until`."""
 
-    def __init__(self, jump: int = 10**6) -> None:
-        self.now, self._looks = 0.0, self._count(jump)
+    def __init__(self, jump: int = 10**6, until: int = 10**9) -> None:
+        self.now, self._looks = 0.0, self._count(range(jump, until))
 
-    def _count(self, jump: int) -> Iterator[float]:
+    def _count(self, slow: range) -> Iterator[float]:
         for look in range(10**9):
-            yield 1.0 if look < jump else 100.0
+            yield 100.0 if look in slow else 1.0
 
     def __call__(self) -> float:
         self.now += next(self._looks)
@@ -120,6 +120,15 @@ def test_as_many_steps_are_planned_as_fit_into_the_seconds() -> None:
     # seven looks for the plan, a second for each of 12 checks and a quarter for cached views, then
     # one second a step, of most of the rest
     assert result.planned == int(0.95 * (45 - 7 - 12.25))
+
+
+@pytest.mark.parametrize("look", [2, 4])
+def test_a_computer_that_is_busy_for_a_moment_does_not_shorten_a_run(look: int) -> None:
+    start = network(border=0.9)
+    timed = replace(QUICK, steps=None, seconds=144.0, head_share=0.0)
+    busy = Clock(jump=look, until=look + 1)  # one of the two steps that show the pace
+    result = finish(finetune(start, start, SHARED, [corrected(0)], [], timed, CPU, clock=busy))
+    assert result.planned == int(0.95 * (144 - 99 - 7 - 12.25))
 
 
 def test_a_run_with_slow_steps_ends_before_its_seconds_are_over() -> None:

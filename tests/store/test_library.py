@@ -242,24 +242,6 @@ class TestVersions:
         made(6, None)
         assert library.aside("cells", start.sha256) is None  # nobody knows
 
-    def test_the_origin_is_what_a_name_began_with(self, library):
-        bundled = library.versions("nuclei")[0]
-
-        def made(seed, parent, name):
-            return library.install(small_model(seed=seed, parent=parent), name=name)
-
-        assert library.origin("nuclei", bundled.sha256) is None  # nothing was learnt
-        first = made(1, bundled.sha256, "nuclei")
-        second = made(2, first.sha256, "nuclei")
-        assert library.origin("nuclei", first.sha256) == library.versions("nuclei")[0]
-        assert library.origin("nuclei", second.sha256).sha256 == bundled.sha256
-        other = made(3, first.sha256, "membranes")  # what nuclei had learnt is not forgotten
-        assert library.origin("membranes", other.sha256).sha256 == first.sha256
-        assert library.origin("membranes", first.sha256) is None
-        assert library.origin("unknown", first.sha256) is None
-        orphan = made(4, "e" * 64, "lost")
-        assert library.origin("lost", orphan.sha256) is None
-
     def test_damaged_ones_are_left_out_with_a_warning(self, library, caplog):
         good, bad = install(library, 1), install(library, 2)
         bad.path.write_bytes(b"")

@@ -25,7 +25,6 @@ from napari_rwkvseg.store.corrections import Corrections
 from napari_rwkvseg.store.ledger import read_ledger, write_ledger
 from napari_rwkvseg.store.library import Library
 from napari_rwkvseg.store.model_file import read_model
-from napari_rwkvseg.store.relatives import Relatives
 from napari_rwkvseg.store.retraining import (
     Pair,
     Retrained,
@@ -336,7 +335,7 @@ def second_chance(
 ) -> tuple[Retrained, Corrections]:
     """Correct an image that came after a model was kept aside, and retrain the one in use."""
     made = options(tmp_path, tuning=tuning)
-    found = finish(retrain_model(model(border=0.9), [later], made, relatives=Relatives(aside)))
+    found = finish(retrain_model(model(border=0.9), [later], made, aside=aside))
     return found, Corrections(tmp_path / "corrections")
 
 
@@ -459,7 +458,7 @@ def test_a_test_takes_some_planes_and_some_blocks_of_large_ones(
     monkeypatch.setattr("napari_rwkvseg.store.second_chance.TESTED_PIXELS", most)
     later = [pair(seed) for seed in range(1, 11)]
     made = options(tmp_path, tuning=QUICK)
-    finish(retrain_model(model(border=0.9), later, made, relatives=Relatives(aside)))
+    finish(retrain_model(model(border=0.9), later, made, aside=aside))
     assert [len(held.blocks) for held in tested] == [blocks] * planes
     if blocks == 4:  # spread over the image, not a column of it
         rows, columns = ({block[axis].start for block in tested[0].blocks} for axis in (0, 1))
@@ -497,37 +496,3 @@ def test_a_project_knows_which_images_came_after_a_model(tmp_path: Path) -> None
     renamed = replace(card, name="another")
     assert project.before_and_since(renamed) == (tuple(ids), (later,))
     assert project.before_and_since(replace(card, seed=1)) == ((*ids, later), ())
-
-
-def origins(monkeypatch: pytest.MonkeyPatch) -> list[Model | None]:
-    """Note which origin each retrain gets."""
-    given: list[Model | None] = []
-
-    def noted(*arguments: Any) -> Job[Candidate]:
-        given.append(arguments[-1])
-        return retrain(*arguments)
-
-    monkeypatch.setattr("napari_rwkvseg.store.retraining.retrain", noted)
-    return given
-
-
-def test_the_origin_of_a_model_that_has_just_been_proven_is_the_one_in_use(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    aside, given = kept_aside(tmp_path), origins(monkeypatch)
-    start, first = model(border=0.9), model(border=0.7)
-    made = options(tmp_path, tuning=QUICK)
-    finish(retrain_model(start, [pair(1)], made, relatives=Relatives(aside)))
-    assert given == [start]
-    finish(retrain_model(aside, [pair(2)], made, relatives=Relatives(origin=first)))
-    assert given[1] is first
-
-
-def test_the_card_says_what_was_learnt_anew(tmp_path: Path) -> None:
-    blind, origin = model(border=2.0, sha256="b" * 64), model(border=0.9)
-    found = finish(
-        retrain_model(blind, [pair()], options(tmp_path), relatives=Relatives(origin=origin))
-    )
-    assert found.model.card.metrics["learnt_anew"] == 1
-    assert found.model.card.parent == blind.sha256  # where one click goes back to
-    assert retrained(tmp_path, [pair(1)]).model.card.metrics["learnt_anew"] == 0

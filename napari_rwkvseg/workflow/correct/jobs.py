@@ -182,17 +182,17 @@ def learn(lesson: Lesson, token: CancelToken) -> Job[Learnt]:
 def _learn(lesson: Lesson, token: CancelToken) -> Job[Learnt]:
     yield Progress(0, 0, "Loading the model")
     load_optimisers()
-    from napari_rwkvseg.store.relatives import relatives
     from napari_rwkvseg.store.retraining import keep, retrain_accepted  # imports torch
+    from napari_rwkvseg.store.second_chance import kept_aside
 
     base = lesson.load()
     model = _as_target(base, lesson)
     library, options = cast("Library", lesson.library), _options(lesson)
-    line = relatives(library, lesson.target, base.sha256)
+    aside = kept_aside(library, lesson.target, base.sha256)
     images = yield from _keep_evidence(lesson, model, options, token)
     token.raise_if_cancelled()
     try:
-        retrained = yield from retrain_accepted(model, images, options, token, relatives=line)
+        retrained = yield from retrain_accepted(model, images, options, token, aside=aside)
     except ValueError as error:  # says which corrections are missing
         text = str(error)
         raise EvidenceError(f"{text[0].upper()}{text[1:]}".rstrip(".") + ".") from error
