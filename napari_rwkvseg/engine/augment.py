@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -57,6 +57,25 @@ class Augmentation:
     invert: float = 0.05
     blur: float = 0.15
     noise: float = 0.3
+
+    def calmer(self, share: float) -> Augmentation:
+        """Return an augmentation whose views are nearer to the image.
+
+        Parameters
+        ----------
+        share : float
+            Of every range and every chance that stays, 0 to 1; turns and mirror images stay as they
+            are, for they are as likely as the image itself.
+        """
+        return replace(
+            self,
+            **{name: getattr(self, name) ** share for name in FACTORS},
+            **{name: getattr(self, name) * share for name in AMOUNTS},
+        )
+
+
+FACTORS = ("scale", "gamma")
+AMOUNTS = ("elastic", "contrast", "brightness", "colour", "grey", "invert", "blur", "noise")
 
 
 def draw_view(

@@ -1,5 +1,9 @@
 """Training from scratch: random views in, the best validated average of the weights out.
 
+At the end a network may settle: some steps at a small rate on views nearer to the images. Networks
+that train on strong augmentation are measured on images that look unlike all that they have seen;
+Touvron et al., arXiv:1906.06423, found the same of scales.
+
 The random state of a step is a function of seed and step alone, so that a resumed run draws what an
 uninterrupted one would have drawn, and the same seed and thread count give the same weights.
 """
@@ -31,6 +35,8 @@ from napari_rwkvseg.network.model import SegmentationNetwork, build_network
 
 N = TypeVar("N", bound=nn.Module)
 
+SETTLING_RATE = 0.25  # of the learning rate, at the top of the second schedule
+SETTLING_AVERAGE = 0.99  # share of the old weights: there are fewer steps to average over
 MAX_SKIPPED = 3  # non-finite steps in a row before training gives up
 
 
@@ -67,10 +73,19 @@ class Trainer(Generic[N]):
         self.average = copy.deepcopy(self.network).eval()
         self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
         self.best_score = -math.inf
-        self.optimiser = torch.optim.AdamW(
-            _decay_groups(self.network, options.weight_decay), lr=options.learning_rate
-        )
+        self.optimiser = self._fresh_optimiser()
         self._skipped = 0
+
+    def _fresh_optimiser(self) -> torch.optim.Optimizer:
+        options = self.options
+        groups = _decay_groups(self.network, options.weight_decay)
+        return torch.optim.AdamW(groups, lr=options.learning_rate)
+
+    def settle(self) -> None:
+        """Begin anew at the best average."""
+        self.network.load_state_dict(self.best)
+        self.average.load_state_dict(self.best)
+        self.optimiser = self._fresh_optimiser()
 
     def step(self, images: Tensor, truths: Tensor, step: int) -> float:
         """Take one step on views (B, C, H, W) with truths (B, H, W); return the loss.
@@ -108,7 +123,10 @@ class Trainer(Generic[N]):
 
     @torch.no_grad()
     def _update_average(self, step: int) -> None:
-        share = min(self.options.average, (1 + step) / (10 + step))  # young averages forget faster
+        options, since = self.options, step - self.options.steps
+        most = options.average if since < 0 else min(options.average, SETTLING_AVERAGE)
+        young = since if since >= 0 else step
+        share = min(most, (1 + young) / (10 + young))  # young averages forget faster
         new = self.network.state_dict()
         for name, old in self.average.state_dict().items():
             if old.is_floating_point():
@@ -207,18 +225,20 @@ def train(
     trainer = Trainer(fresh_network(config, options.seed), options, device)
     chances = drawing_chances(samples, options.empty)
     start = _resume(trainer, keeper)
-    for step in range(start, options.steps):
+    for step in range(start, options.total):
         token.raise_if_cancelled()
+        if step == options.steps:
+            trainer.settle()
         loss = trainer.step(*draw_batch(samples, chances, options, step), step)
         metrics = [("loss", loss), ("learning_rate", learning_rate(step, options))]
         done = step + 1
-        if done % options.validate_every == 0 or done == options.steps:
+        if done % options.validate_every == 0 or done in (options.steps, options.total):
             score = validate(trainer.average, held_out, device, token)
             trainer.note_score(score.dice_mean)
             metrics += [("val_dice", score.dice_mean), ("val_iou", score.iou_mean)]
             if keeper is not None:
                 keeper.save(trainer.tensors(), done, trainer.best_score)
-        yield Progress(done, options.steps, "Training", tuple(metrics))
+        yield Progress(done, options.total, "Training", tuple(metrics))
     network = trainer.best_network()
     return network, validate(network, held_out, device, token)
 
@@ -244,16 +264,19 @@ def draw_batch(
     """Return the views (B, C, crop, crop) and truths (B, crop, crop) of a step."""
     rng = np.random.default_rng((options.seed, step))
     chosen = [samples[int(i)] for i in rng.choice(len(samples), options.batch, p=chances)]
-    views = [draw_view(sample, options.crop, options.augmentation, rng) for sample in chosen]
+    views = [draw_view(sample, options.crop, options.views(step), rng) for sample in chosen]
     return torch.stack([view for view, _ in views]), torch.stack([truth for _, truth in views])
 
 
 def learning_rate(step: int, options: TrainOptions) -> float:
-    """Return the learning rate of a step: linear warm-up, then half a cosine."""
+    """Return the learning rate of a step: linear warm-up, then half a cosine; and once more."""
+    top, count = options.learning_rate, options.steps
+    if step >= count and options.settle:
+        step, top, count = step - count, SETTLING_RATE * top, options.settle
     if step < options.warmup:
-        return options.learning_rate * (step + 1) / options.warmup
-    progress = (step - options.warmup) / max(1, options.steps - options.warmup)
-    return options.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+        return top * (step + 1) / options.warmup
+    progress = (step - options.warmup) / max(1, count - options.warmup)
+    return top * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def _decay_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:

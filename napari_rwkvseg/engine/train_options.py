@@ -11,6 +11,7 @@ from napari_rwkvseg.engine.losses import LossOptions
 from napari_rwkvseg.network.config import SIZES, NetworkConfig
 
 PARTS = {"augmentation": Augmentation, "loss": LossOptions}
+CALM = 0.4  # of what views differ while a network settles
 AT_LEAST_ONE = ("steps", "batch", "crop", "validate_every")
 
 
@@ -34,6 +35,10 @@ class TrainOptions:
         Steps.
     empty : float
         How often images without foreground are drawn, relative to the others; above 0.
+    settle : int
+        Steps after these that begin at the best average, with a quarter of the learning rate and
+        views nearer to the images: what a network had to learn of exposures that no image has, it
+        may forget then.
     average : float
         Share of the old in the moving average of the weights.
     augmentation : Augmentation
@@ -58,6 +63,7 @@ class TrainOptions:
     warmup: int = 100
     validate_every: int = 250
     empty: float = 1.0
+    settle: int = 0
     average: float = 0.998
     augmentation: Augmentation = field(default_factory=Augmentation)
     loss: LossOptions = field(default_factory=LossOptions)
@@ -68,9 +74,20 @@ class TrainOptions:
         for name in AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.settle < 0:
+            raise ValueError(f"settle must not be below 0, got {self.settle}")
         if self.empty <= 0:
             raise ValueError(f"empty must be above 0, got {self.empty}")
         self.config(3, 2)
+
+    @property
+    def total(self) -> int:
+        """All steps."""
+        return self.steps + self.settle
+
+    def views(self, step: int) -> Augmentation:
+        """Return how far the views of a step differ."""
+        return self.augmentation if step < self.steps else self.augmentation.calmer(CALM)
 
     def config(self, in_channels: int, n_classes: int) -> NetworkConfig:
         """Return the network to train, for images and classes of some data."""

@@ -216,7 +216,7 @@ def _filled_card(run: TrainingRun, score: Score, width: float) -> ModelCard:
         data=run.card.data or names(run.data),
         command=run.command(),
         seed=run.options.seed,
-        steps=run.options.steps,
+        steps=run.options.total,
         metrics={"dice_mean": score.dice_mean, "iou_mean": score.iou_mean, "n": score.n},
         created=datetime.now(UTC).date().isoformat(),
     )

@@ -26,6 +26,17 @@ def halves(height: int = 48, width: int = 64) -> Sample:
     return Sample("halves", truth[..., None].repeat(3, 2).astype(np.float32), truth)
 
 
+def test_calmer_views_differ_by_a_part_and_turn_as_before() -> None:
+    whole = Augmentation(elastic=0.1)
+    assert whole.calmer(1.0) == whole
+    still = replace(PLAIN, free_rotation=whole.free_rotation)
+    assert whole.calmer(0.0) == still
+    half = whole.calmer(0.5)
+    assert half.scale == pytest.approx(whole.scale**0.5)
+    assert (half.noise, half.elastic) == pytest.approx((whole.noise / 2, 0.05))
+    assert (half.turn, half.mirror, half.quarters) == (whole.turn, whole.mirror, whole.quarters)
+
+
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10_000), crop=st.integers(16, 80))
 def test_image_and_truth_move_together(seed: int, crop: int) -> None:

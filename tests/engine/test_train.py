@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from napari_rwkvseg.engine import train as train_module
-from napari_rwkvseg.engine.augment import Augmentation
+from napari_rwkvseg.engine.augment import Augmentation, draw_view
 from napari_rwkvseg.engine.dataset import Sample
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Progress, finish
 from napari_rwkvseg.engine.train import (
@@ -179,6 +179,50 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
     assert rates == pytest.approx([0.5, 1.0, 1.0, 0.5, 0.0])
 
 
+def test_the_rate_rises_to_a_quarter_once_more_while_a_network_settles() -> None:
+    options = replace(OPTIONS, steps=102, settle=52, warmup=2, learning_rate=1.0)
+    rates = [learning_rate(step, options) for step in (101, 102, 103, 104, 129, 154)]
+    assert rates == pytest.approx([0.0002, 0.125, 0.25, 0.25, 0.125, 0.0], abs=1e-4)
+
+
+def test_a_network_settles_from_the_best_average_on_calmer_views(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[Augmentation] = []
+    begun: list[tuple[bool, bool]] = []
+
+    def noted(sample: Sample, crop: int, augmentation: Augmentation, rng: object) -> object:
+        drawn.append(augmentation)
+        return draw_view(sample, crop, augmentation, rng)  # type: ignore[arg-type]
+
+    def settle(trainer: Trainer[SegmentationNetwork]) -> None:
+        Trainer.settle(trainer)
+        same = [
+            all(torch.equal(state[name], trainer.best[name]) for name in state)
+            for state in (trainer.network.state_dict(), trainer.average.state_dict())
+        ]
+        begun.append((same[0], same[1]))
+        assert not trainer.optimiser.state  # what was momentum there leads nowhere here
+
+    monkeypatch.setattr(train_module, "draw_view", noted)
+    monkeypatch.setattr(train_module, "Trainer", type("Noted", (Trainer,), {"settle": settle}))
+    _, _, events = run(replace(OPTIONS, settle=2))
+    assert begun == [(True, True)]
+    assert [event.done for event in events] == list(range(1, 9))
+    assert {event.total for event in events} == {8}
+    assert [one.scale for one in drawn[::2]] == pytest.approx([1.6] * 6 + [1.6**0.4] * 2)
+    scored = [event.done for event in events if "val_dice" in dict(event.metrics)]
+    assert scored == [3, 6, 8]
+
+
+def test_a_run_that_is_killed_while_it_settles_goes_on_there() -> None:
+    options, memory = replace(OPTIONS, settle=4), Memory()
+    whole = run(options, keeper=memory)[0]
+    assert [step for _, step, _ in memory.kept] == [3, 6, 9, 10]
+    for kept in memory.kept[1:3]:
+        assert_same(weights(run(options, keeper=Memory([kept]))[0]), weights(whole))
+
+
 def test_norms_biases_and_decays_do_not_decay() -> None:
     trainer = trainer_of(CONFIG)
     decaying, free = trainer.optimiser.param_groups
@@ -207,7 +251,11 @@ def test_samples_are_drawn_by_their_chances() -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"size": "huge"}, "choose one of tiny, base"), ({"steps": 0}, "steps must be at least 1")],
+    [
+        ({"size": "huge"}, "choose one of tiny, base"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"settle": -1}, "settle must not be below 0"),
+    ],
 )
 def test_options_that_cannot_be_are_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
