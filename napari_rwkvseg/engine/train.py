@@ -35,7 +35,7 @@ from napari_rwkvseg.network.model import SegmentationNetwork, build_network
 
 N = TypeVar("N", bound=nn.Module)
 
-SETTLING_RATE = 0.25  # of the learning rate, at the top of the second schedule
+SETTLING_RATE = 0.5  # of the learning rate, at the top of the second schedule
 SETTLING_AVERAGE = 0.99  # share of the old weights: there are fewer steps to average over
 MAX_SKIPPED = 3  # non-finite steps in a row before training gives up
 

@@ -36,7 +36,7 @@ class TrainOptions:
     empty : float
         How often images without foreground are drawn, relative to the others; above 0.
     settle : int
-        Steps after these that begin at the best average, with a quarter of the learning rate and
+        Steps after these that begin at the best average, with half of the learning rate and
         views nearer to the images: what a network had to learn of exposures that no image has, it
         may forget then.
     average : float

@@ -179,10 +179,10 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
     assert rates == pytest.approx([0.5, 1.0, 1.0, 0.5, 0.0])
 
 
-def test_the_rate_rises_to_a_quarter_once_more_while_a_network_settles() -> None:
+def test_the_rate_rises_to_half_once_more_while_a_network_settles() -> None:
     options = replace(OPTIONS, steps=102, settle=52, warmup=2, learning_rate=1.0)
     rates = [learning_rate(step, options) for step in (101, 102, 103, 104, 129, 154)]
-    assert rates == pytest.approx([0.0002, 0.125, 0.25, 0.25, 0.125, 0.0], abs=1e-4)
+    assert rates == pytest.approx([0.0002, 0.25, 0.5, 0.5, 0.25, 0.0], abs=1e-4)
 
 
 def test_a_network_settles_from_the_best_average_on_calmer_views(
