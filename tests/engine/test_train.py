@@ -215,6 +215,15 @@ def test_a_network_settles_from_the_best_average_on_calmer_views(
     assert scored == [3, 6, 8]
 
 
+def test_the_average_is_young_again_when_a_network_settles() -> None:
+    trainer = Trainer(fresh_network(CONFIG, 0), replace(OPTIONS, steps=1000, settle=9), CPU)
+    trainer.settle()
+    trainer.step(*draw_batch(SAMPLES, EVEN, OPTIONS, 1000), 1000)
+    name = "decoder.classify.weight"
+    new, found = (weights(one)[name] for one in (trainer.network, trainer.average))
+    torch.testing.assert_close(found, torch.lerp(trainer.best[name], new, 0.9))
+
+
 def test_a_run_that_is_killed_while_it_settles_goes_on_there() -> None:
     options, memory = replace(OPTIONS, settle=4), Memory()
     whole = run(options, keeper=memory)[0]
