@@ -13,6 +13,8 @@ from torch.nn import functional
 from napari_rwkvseg.engine.dataset import Sample
 
 KNOTS = 5  # along each side of a view that is deformed
+FACTORS = ("scale", "gamma")  # 1 changes nothing
+AMOUNTS = ("elastic", "contrast", "brightness", "colour", "grey", "invert", "blur", "noise")  # 0
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,6 @@ class Augmentation:
             **{name: getattr(self, name) ** share for name in FACTORS},
             **{name: getattr(self, name) * share for name in AMOUNTS},
         )
-
-
-FACTORS = ("scale", "gamma")
-AMOUNTS = ("elastic", "contrast", "brightness", "colour", "grey", "invert", "blur", "noise")
 
 
 def draw_view(

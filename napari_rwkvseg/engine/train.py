@@ -1,7 +1,7 @@
 """Training from scratch: random views in, the best validated average of the weights out.
 
-At the end a network may settle: some steps at a small rate on views nearer to the images. Networks
-that train on strong augmentation are measured on images that look unlike all that they have seen;
+At the end a network may settle: some steps at a smaller rate on views nearer to the images. One
+that trains on strong augmentation is measured on images that look unlike all that it has seen;
 Touvron et al., arXiv:1906.06423, found the same of scales.
 
 The random state of a step is a function of seed and step alone, so that a resumed run draws what an
@@ -123,10 +123,10 @@ class Trainer(Generic[N]):
 
     @torch.no_grad()
     def _update_average(self, step: int) -> None:
-        options, since = self.options, step - self.options.steps
-        most = options.average if since < 0 else min(options.average, SETTLING_AVERAGE)
-        young = since if since >= 0 else step
-        share = min(most, (1 + young) / (10 + young))  # young averages forget faster
+        most, since = self.options.average, self.options.since(step)
+        if self.options.settles(step):
+            most = min(most, SETTLING_AVERAGE)
+        share = min(most, (1 + since) / (10 + since))  # young averages forget faster
         new = self.network.state_dict()
         for name, old in self.average.state_dict().items():
             if old.is_floating_point():
@@ -264,18 +264,20 @@ def draw_batch(
     """Return the views (B, C, crop, crop) and truths (B, crop, crop) of a step."""
     rng = np.random.default_rng((options.seed, step))
     chosen = [samples[int(i)] for i in rng.choice(len(samples), options.batch, p=chances)]
-    views = [draw_view(sample, options.crop, options.views(step), rng) for sample in chosen]
+    augmentation = options.views(step)
+    views = [draw_view(sample, options.crop, augmentation, rng) for sample in chosen]
     return torch.stack([view for view, _ in views]), torch.stack([truth for _, truth in views])
 
 
 def learning_rate(step: int, options: TrainOptions) -> float:
     """Return the learning rate of a step: linear warm-up, then half a cosine; and once more."""
     top, count = options.learning_rate, options.steps
-    if step >= count and options.settle:
-        step, top, count = step - count, SETTLING_RATE * top, options.settle
-    if step < options.warmup:
-        return top * (step + 1) / options.warmup
-    progress = (step - options.warmup) / max(1, count - options.warmup)
+    if options.settles(step):
+        top, count = SETTLING_RATE * top, options.settle
+    since = options.since(step)
+    if since < options.warmup:
+        return top * (since + 1) / options.warmup
+    progress = (since - options.warmup) / max(1, count - options.warmup)
     return top * 0.5 * (1 + math.cos(math.pi * progress))
 
 

@@ -85,9 +85,17 @@ class TrainOptions:
         """All steps."""
         return self.steps + self.settle
 
+    def settles(self, step: int) -> bool:
+        """Return whether a network settles at a step."""
+        return self.settle > 0 and step >= self.steps
+
+    def since(self, step: int) -> int:
+        """Return how many steps of its schedule, the first or the second, came before a step."""
+        return step - self.steps if self.settles(step) else step
+
     def views(self, step: int) -> Augmentation:
         """Return how far the views of a step differ."""
-        return self.augmentation if step < self.steps else self.augmentation.calmer(CALM)
+        return self.augmentation.calmer(CALM) if self.settles(step) else self.augmentation
 
     def config(self, in_channels: int, n_classes: int) -> NetworkConfig:
         """Return the network to train, for images and classes of some data."""
