@@ -82,6 +82,11 @@ class TestImport:
     def test_public_names_come_when_asked_for(self) -> None:
         assert napari_rwkvseg.load_model.__module__ == "napari_rwkvseg.api"
 
+    def test_the_package_runs_as_the_command(self) -> None:
+        run = [sys.executable, "-m", "napari_rwkvseg", "--version"]
+        done = subprocess.run(run, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == napari_rwkvseg.__version__
+
     def test_other_names_do_not_exist(self) -> None:
         with pytest.raises(AttributeError, match="no attribute 'segment_all'"):
             getattr(napari_rwkvseg, "segment_all")  # noqa: B009 - mypy knows it is not there

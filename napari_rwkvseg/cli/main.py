@@ -65,7 +65,3 @@ def build_parser() -> argparse.ArgumentParser:
 def _say(sentence: str, code: int) -> int:
     sys.stderr.write(sentence + "\n")
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())
