@@ -6,9 +6,10 @@ alarms in healthy tissue count for nothing as long as no object is found. The in
 drawing the quarters of the blocks anew, with old and new always on the same ones. Quarters of a
 block are alike, so that they count for less than as many blocks.
 
-A model counts as better only if the whole interval says so, and only if what was learnt before is
-not lost: neither in all pixels together nor image by image, where large objects do not hide that
-small ones are gone, and what one kind of image gains does not pay for what another kind loses.
+A model counts as better, or as worse, only if the whole interval says so; as better only if what
+was learnt before is not lost either: neither in all pixels together nor image by image, where large
+objects do not hide that small ones are gone, and what one kind of image gains does not pay for what
+another kind loses.
 """
 
 from __future__ import annotations
@@ -227,7 +228,7 @@ def _decide(fresh: PartScore, replay: PartScore | None, everything: PartScore) -
     if ground.shown < FEWEST:
         few = f"Too few held-out blocks show a class: {ground.shown} of at least {FEWEST}"
         return verdict("cannot tell", few)
-    if ground.high < 0 or ground.gain < -LOSS_ALLOWED:
+    if ground.high < 0:
         return verdict("worse")
     if ground.low <= 0:
         return verdict("cannot tell")
