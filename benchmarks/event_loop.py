@@ -115,11 +115,11 @@ class Session:
         self.dock = self._open(self.viewer)
 
     def _segment(self) -> None:
-        self.dock.pages["Segment"].run.button.click()
+        self.dock.tabs.page("Segment").run.button.click()
         self._settle()
 
     def _refine(self) -> None:
-        threshold = self.dock.pages["Segment"].result.threshold
+        threshold = self.dock.tabs.page("Segment").result.threshold
         threshold.setValue(threshold.value() + 0.1)
         self._settle()
 
@@ -133,13 +133,13 @@ class Session:
         wait_until(lambda: not results.busy)
 
     def _turn_to_correct(self) -> None:
-        self.dock.show_tab("Correct")
-        state = self.dock.pages["Correct"].correcting.state
+        self.dock.tabs.show_page("Correct")
+        state = self.dock.tabs.page("Correct").correcting.state
         wait_until(lambda: state.count.unseen == self._side**2)
 
     def _change_mask(self) -> None:
         """Move the mask of a quarter of the image by a few pixels, as one stroke."""
-        page = self.dock.pages["Correct"]
+        page = self.dock.tabs.page("Correct")
         mask = page.correcting.subjects.current.layer
         corner = np.s_[: self._side // 2, : self._side // 2]
         moved = np.roll(mask.data[corner], 4, axis=0)
@@ -150,36 +150,36 @@ class Session:
     def _accept(self) -> None:
         from napari_rwkvseg.workflow.correct import Part
 
-        page = self.dock.pages["Correct"]
+        page = self.dock.tabs.page("Correct")
         page.accept.parts[Part.IMAGE].click()
         wait_until(lambda: page.correcting.state.count.unseen == 0)
 
     def _retrain(self) -> None:
-        page = self.dock.pages["Correct"]
+        page = self.dock.tabs.page("Correct")
         page.retrain.button.click()
         wait_until(lambda: not page.correcting.state.running and page.card.isVisible())
         self._settle()
 
     def _explore(self) -> None:
-        self.dock.show_tab("Scan explorer")
-        page = self.dock.pages["Scan explorer"]
+        self.dock.tabs.show_page("Scan explorer")
+        page = self.dock.tabs.page("Scan explorer")
         page.button.click()
         wait_until(lambda: page.explorer.layers.layer("path") is not None)
 
     def _choose_head(self) -> None:
         from napari_rwkvseg.workflow.explorer import Shown
 
-        self.dock.pages["Scan explorer"].explorer.choose(Shown(2, 1))
+        self.dock.tabs.page("Scan explorer").explorer.choose(Shown(2, 1))
 
     def _stop_exploring(self) -> None:
-        page = self.dock.pages["Scan explorer"]
+        page = self.dock.tabs.page("Scan explorer")
         page.button.click()
         wait_until(lambda: not any("explorer" in layer.name for layer in self.viewer.layers))
 
     def _ask(self) -> None:
         from napari_rwkvseg.workflow.explorer import Look  # not before the dock is measured
 
-        explorer = self.dock.pages["Scan explorer"].explorer
+        explorer = self.dock.tabs.page("Scan explorer").explorer
         explorer.set_look(Look.NETWORK)
         explorer.set_asking(True)
         explorer.look_at((self._side // 2, self._side // 2))

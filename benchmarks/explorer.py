@@ -87,8 +87,8 @@ def animation(rounds: int) -> Iterator[dict[str, Any]]:
     viewer.add_image(noise(SIDE).array, name="noise")
     dock = SegmentationDock(viewer)
     viewer.window.add_dock_widget(dock, name="RWKV Segmentation")
-    dock.show_tab("Scan explorer")
-    page = dock.pages["Scan explorer"]
+    dock.tabs.show_page("Scan explorer")
+    page = dock.tabs.page("Scan explorer")
     if not isinstance(page, ExplorerTab):
         raise TypeError(f"the tab is a {type(page).__name__}")
     page.button.click()

@@ -73,7 +73,13 @@ class TestImport:
 
     def test_the_dock_loads_no_package_that_only_a_run_needs(self) -> None:
         later = ("skimage.segmentation", "dask.array", "pydicom", "nibabel", "matplotlib.pyplot")
-        assert loaded_after("import napari_rwkvseg.widgets.dock", *later) == []
+        pages = ("dock", "correct.tab", "explorer.tab", "models")
+        everything = "\n".join(f"import napari_rwkvseg.widgets.{page}" for page in pages)
+        assert loaded_after(everything, "torch", *later) == []
+
+    def test_the_dock_loads_the_pages_behind_the_first_one_later(self) -> None:
+        pages = ("napari_rwkvseg.widgets.correct.tab", "napari_rwkvseg.widgets.explorer.tab")
+        assert loaded_after("import napari_rwkvseg.widgets.dock", *pages) == []
 
     @pytest.mark.parametrize("floor", ["api", "workflow", "adapters.samples", "store.library"])
     def test_below_the_window_neither_qt_nor_napari_is_loaded(self, floor: str) -> None:

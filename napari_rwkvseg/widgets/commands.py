@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_rwkvseg.widgets.correct.tab import CorrectTab
 from napari_rwkvseg.widgets.dock import SegmentationDock
 from napari_rwkvseg.widgets.preferences import PLUGIN
 from napari_rwkvseg.workflow.correct import Part
 
 if TYPE_CHECKING:
     import napari
+
+    from napari_rwkvseg.widgets.correct.tab import CorrectTab
 
 WIDGET = "RWKV Segmentation"
 
@@ -20,7 +21,7 @@ def open_dock(viewer: napari.Viewer, tab: str) -> SegmentationDock:
     container, dock = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
     container.show()
     container.raise_()
-    dock.show_tab(tab)
+    dock.tabs.show_page(tab)
     found: SegmentationDock = dock
     return found
 
@@ -61,7 +62,9 @@ def retrain(viewer: napari.Viewer) -> None:
 
 
 def _correct_tab(viewer: napari.Viewer) -> CorrectTab:
-    page = open_dock(viewer, "Correct").pages["Correct"]
+    from napari_rwkvseg.widgets.correct.tab import CorrectTab
+
+    page = open_dock(viewer, "Correct").tabs.page("Correct")
     if not isinstance(page, CorrectTab):
         raise TypeError(f"the Correct tab is a {type(page).__name__}")
     return page

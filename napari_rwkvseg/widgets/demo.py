@@ -26,7 +26,7 @@ class Demo:
     @property
     def button(self) -> QPushButton:
         """The button Segment."""
-        page = self.dock.pages["Segment"]
+        page = self.dock.tabs.page("Segment")
         if not isinstance(page, SegmentTab):
             raise TypeError(f"the Segment tab is a {type(page).__name__}")
         return page.run.button

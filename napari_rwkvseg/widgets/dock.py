@@ -1,8 +1,13 @@
-"""The dock: tabs, the message line, the footer, and the end of all work with the window."""
+"""The dock: tabs, the message line, the footer, and the end of all work with the window.
+
+The first page is there when the dock opens. To import and to make the others takes as long again,
+so each comes in a later turn of the event loop, or when somebody asks for it sooner.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +18,8 @@ from qtpy.QtWidgets import QFrame, QMainWindow, QScrollArea, QTabWidget, QVBoxLa
 from vispy.scene.visuals import Line
 
 from napari_rwkvseg.store.library import Library, data_folder
-from napari_rwkvseg.widgets.correct.tab import CorrectTab
-from napari_rwkvseg.widgets.explorer.tab import ExplorerTab
 from napari_rwkvseg.widgets.footer import Footer
 from napari_rwkvseg.widgets.message import MessageLine
-from napari_rwkvseg.widgets.models import ModelsTab
 from napari_rwkvseg.widgets.preferences import compute_settings
 from napari_rwkvseg.widgets.recovery_bar import RecoveryBar
 from napari_rwkvseg.widgets.segment import SegmentTab
@@ -31,12 +33,78 @@ from napari_rwkvseg.workflow.shelf import ModelSource
 if TYPE_CHECKING:
     import napari
 
-TABS: tuple[tuple[str, Callable[[Workflow], QWidget]], ...] = (
-    ("Segment", SegmentTab),
-    ("Correct", CorrectTab),
-    ("Scan explorer", ExplorerTab),
-    ("Models", ModelsTab),
-)
+
+def _correct(workflow: Workflow) -> QWidget:
+    from napari_rwkvseg.widgets.correct.tab import CorrectTab
+
+    return CorrectTab(workflow)
+
+
+def _explorer(workflow: Workflow) -> QWidget:
+    from napari_rwkvseg.widgets.explorer.tab import ExplorerTab
+
+    return ExplorerTab(workflow)
+
+
+def _models(workflow: Workflow) -> QWidget:
+    from napari_rwkvseg.widgets.models import ModelsTab
+
+    return ModelsTab(workflow)
+
+
+PAGES: dict[str, Callable[[Workflow], QWidget]] = {
+    "Segment": SegmentTab,
+    "Correct": _correct,
+    "Scan explorer": _explorer,
+    "Models": _models,
+}
+
+
+class Tabs(QTabWidget):
+    """The pages of the dock, each in an area that scrolls.
+
+    Parameters
+    ----------
+    workflow : Workflow
+        Handed to each page.
+    later : callable
+        Runs a function in a turn of its own.
+    """
+
+    def __init__(self, workflow: Workflow, later: Callable[[Callable[[], None]], None]) -> None:
+        super().__init__()
+        self._workflow = workflow
+        self._made: dict[str, QWidget] = {}
+        for title in PAGES:
+            self.addTab(_scroll_area(), title)
+        self._make(0)
+        self.currentChanged.connect(self._make)
+        self._closed = False
+        workflow.closing.connect(self._close)
+        for index in range(1, self.count()):
+            later(partial(self._make_in_time, index))
+
+    def page(self, title: str) -> QWidget:
+        """Return the page of a title, made by now if it was not."""
+        self._make(list(PAGES).index(title))
+        return self._made[title]
+
+    def show_page(self, title: str) -> None:
+        """Bring a page to the front."""
+        self.setCurrentIndex(list(PAGES).index(title))
+
+    def _make_in_time(self, index: int) -> None:
+        if not self._closed:
+            self._make(index)
+
+    def _close(self) -> None:
+        self._closed = True
+
+    def _make(self, index: int) -> None:
+        title, area = list(PAGES)[index], self.widget(index)
+        if title not in self._made and isinstance(area, QScrollArea):
+            self._made[title] = PAGES[title](self._workflow)
+            area.setWidget(self._made[title])
 
 
 class SegmentationDock(QWidget):
@@ -76,18 +144,15 @@ class SegmentationDock(QWidget):
         )
         self._guard = WindowGuard(self.workflow.close, self)
 
-        self.tabs = QTabWidget()
-        self.pages = {title: make(self.workflow) for title, make in TABS}
+        self.tabs = Tabs(self.workflow, turns.later)
         self.recovery = RecoveryBar(self.safekeeping)
         self.message = MessageLine(self.workflow)
-        self.footer = Footer(self.workflow)
+        self.footer = Footer(self.workflow, turns.later)
         self.setMinimumWidth(DOCK_WIDTH)
 
         column = QVBoxLayout(self)
         column.setContentsMargins(0, GAP, 0, 0)
         column.setSpacing(0)
-        for title, page in self.pages.items():
-            self.tabs.addTab(scrolling(page), title)
         column.addWidget(self.tabs, stretch=1)
         column.addWidget(self.recovery)
         column.addWidget(self.message)
@@ -95,10 +160,6 @@ class SegmentationDock(QWidget):
 
         napari_viewer.events.theme.connect(self._apply_theme)
         self._apply_theme()
-
-    def show_tab(self, title: str) -> None:
-        """Bring a tab to the front."""
-        self.tabs.setCurrentIndex(list(self.pages).index(title))
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Watch the main window, which only now is among the parents."""
@@ -126,10 +187,9 @@ def prepare_labels() -> None:
     Line(pos=np.array([(0, 0), (1, 1)]), method="agg")  # fills a cache of dash patterns
 
 
-def scrolling(page: QWidget) -> QScrollArea:
-    """Return `page` in an area that scrolls up and down on small screens, never sideways."""
+def _scroll_area() -> QScrollArea:
+    """Return an area that scrolls up and down on small screens, never sideways."""
     area = QScrollArea()
-    area.setWidget(page)
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     return area

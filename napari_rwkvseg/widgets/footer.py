@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from napari_rwkvseg.engine.card import RESEARCH_ONLY
@@ -14,10 +16,25 @@ WANTED = {"auto": "Auto", "cpu": "CPU", "cuda": "CUDA"}
 
 
 class Footer(QWidget):
-    """The research-use sentence and the device."""
+    """The research-use sentence and the device.
 
-    def __init__(self, workflow: Workflow, parent: QWidget | None = None) -> None:
+    Parameters
+    ----------
+    workflow : Workflow
+        Says on which device the last run was computed.
+    later : callable
+        Runs a function in a later turn of the event loop: napari reads the manifests of all
+        plugins for the settings of one.
+    """
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        later: Callable[[Callable[[], None]], None],
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
+        self._workflow = workflow
 
         self.notice = muted(RESEARCH_ONLY)
         self.device = QLabel()
@@ -29,9 +46,10 @@ class Footer(QWidget):
         row.addWidget(self.device)
 
         listen(self, workflow.state.events.device, self._show)
-        self._show(workflow.state.device)
+        later(self._show)
 
-    def _show(self, device: str) -> None:
+    def _show(self, _: object = None) -> None:
+        device = self._workflow.state.device
         wanted = compute_settings().device
         self.device.setText(device.split(":")[0].upper() if device else WANTED.get(wanted, wanted))
         self.device.setToolTip(

@@ -30,7 +30,7 @@ class Desk:
 
     @property
     def tab(self) -> SegmentTab:
-        tab = self.dock.pages["Segment"]
+        tab = self.dock.tabs.page("Segment")
         assert isinstance(tab, SegmentTab)
         return tab
 

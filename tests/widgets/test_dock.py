@@ -12,10 +12,13 @@ import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QLabel
 
+from napari_rwkvseg.widgets.dock import PAGES, SegmentationDock
 from napari_rwkvseg.widgets.style import DOCK_WIDTH
 from napari_rwkvseg.widgets.table import empty_text
+from napari_rwkvseg.widgets.turns import Turns
 from tests.fakes import fake_model
 from tests.widgets.docking import WAIT, Desk, blobs
+from tests.workflow.builders import FakeLibrary
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def test_an_empty_dock_says_what_to_do_and_offers_nothing_to_click(desk: Desk) -
 
 
 def test_the_research_sentence_is_always_in_sight(desk: Desk) -> None:
-    desk.dock.show_tab("Models")
+    desk.dock.tabs.show_page("Models")
     assert desk.dock.footer.notice.text() == "For research use only. Not for diagnostic use."
     assert desk.dock.footer.notice.isVisible()
 
@@ -230,12 +233,69 @@ def test_nothing_is_cut_off_at_the_narrowest_width(desk: Desk, theme: str) -> No
     desk.viewer.add_image(np.stack([np.stack([blobs()] * 2)] * 3), name="a long name " * 5)
     desk.pick(desk.tab.image.axes, 0)
     desk.state.card = replace(fake_model().card, min_size=123_456, peak=0.98)
-    for title in desk.dock.pages:
-        desk.dock.show_tab(title)
-        page = desk.dock.pages[title]
+    for title in PAGES:
+        desk.dock.tabs.show_page(title)
+        page = desk.dock.tabs.page(title)
         assert page.minimumSizeHint().width() <= DOCK_WIDTH
     labels = [w for w in desk.dock.findChildren(QLabel) if w.isVisible() and not w.wordWrap()]
     assert all(label.width() >= label.sizeHint().width() for label in labels)
+
+
+def new_dock(viewer: Any) -> SegmentationDock:
+    """Return one for which no turn of the event loop has come yet: there is one after fixtures."""
+    return SegmentationDock(viewer, library=FakeLibrary(fake_model()))
+
+
+def made(dock: SegmentationDock) -> list[str]:
+    """Return the titles of the pages that are there."""
+    areas: list[Any] = [dock.tabs.widget(index) for index in range(len(PAGES))]
+    return [title for title, area in zip(PAGES, areas, strict=True) if area.widget()]
+
+
+def test_the_other_pages_come_one_by_one_in_later_turns(viewer: Any, qtbot: QtBot) -> None:
+    dock = new_dock(viewer)
+    qtbot.addWidget(dock)
+    counts = [len(made(dock))]
+
+    def all_made() -> bool:
+        counts.append(len(made(dock)))
+        return counts[-1] == len(PAGES)
+
+    qtbot.waitUntil(all_made)
+    assert sorted(set(counts)) == [1, 2, 3, 4]
+
+
+def test_a_page_that_is_asked_for_is_there_and_stays(viewer: Any, qtbot: QtBot) -> None:
+    dock = new_dock(viewer)
+    qtbot.addWidget(dock)
+    page = dock.tabs.page("Models")
+    assert made(dock) == ["Segment", "Models"]
+    dock.tabs.show_page("Scan explorer")
+    assert made(dock) == ["Segment", "Scan explorer", "Models"]
+    qtbot.waitUntil(lambda: made(dock) == list(PAGES))
+    assert dock.tabs.page("Models") is page
+
+
+def test_a_dock_that_is_closed_at_once_makes_no_more_pages(viewer: Any, qtbot: QtBot) -> None:
+    dock = new_dock(viewer)
+    viewer.window.add_dock_widget(dock, name="RWKV Segmentation")
+    viewer.window.remove_dock_widget(dock)
+    there, turns = made(dock), Turns(dock)
+    with qtbot.waitCallback() as last:
+        for _ in PAGES:
+            turns.later(lambda: None)
+        turns.later(last)
+    assert made(dock) == there
+    assert len(there) < len(PAGES)
+    with qtbot.waitSignal(dock.destroyed):
+        dock.deleteLater()
+
+
+def test_the_device_is_named_in_a_later_turn(viewer: Any, qtbot: QtBot) -> None:
+    dock = new_dock(viewer)
+    qtbot.addWidget(dock)
+    assert dock.footer.device.text() == ""
+    qtbot.waitUntil(lambda: dock.footer.device.text() == "Auto")
 
 
 def test_making_the_dock_leaves_torch_alone() -> None:

@@ -30,7 +30,7 @@ class CorrectDesk(Desk):
         viewer.window.add_dock_widget(self.dock, name="RWKV Segmentation")
         qtbot.waitUntil(self.dock.isVisible)
         self.state = self.dock.workflow.state
-        page = self.dock.pages["Correct"]
+        page = self.dock.tabs.page("Correct")
         assert isinstance(page, CorrectTab)
         self.page = page
         self.seen: CorrectState = page.correcting.state
@@ -39,7 +39,7 @@ class CorrectDesk(Desk):
         """Open an image, segment it, and turn to the Correct tab; return the mask."""
         self.viewer.add_image(image, name="discs")
         self.segment()
-        self.dock.show_tab("Correct")
+        self.dock.tabs.show_page("Correct")
         self.bot.waitUntil(lambda: self.seen.count.unseen == image.size, timeout=WAIT)
         subject = self.page.correcting.subjects.current
         assert subject is not None

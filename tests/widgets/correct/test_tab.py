@@ -19,7 +19,7 @@ BAR = 16  # px of a vertical scroll bar
 
 
 def test_an_empty_tab_says_what_to_do_and_offers_nothing_to_click(desk: CorrectDesk) -> None:
-    desk.dock.show_tab("Correct")
+    desk.dock.tabs.show_page("Correct")
     assert desk.page.text.text() == "Open an image first, and segment it."
     assert not desk.page.retrain.button.isEnabled()
     assert not desk.page.accept.isVisible()
@@ -136,7 +136,7 @@ def test_classes_are_added_and_renamed_with_the_keyboard(desk: CorrectDesk) -> N
 
 def test_an_empty_mask_is_started_with_a_click(desk: CorrectDesk) -> None:
     desk.viewer.add_image(discs()[0], name="discs")
-    desk.dock.show_tab("Correct")
+    desk.dock.tabs.show_page("Correct")
     desk.click(desk.page.empty)
     desk.bot.waitUntil(lambda: desk.seen.subject == "discs · mask", timeout=WAIT)
     assert desk.page.classes.background.isVisible()

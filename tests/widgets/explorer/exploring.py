@@ -29,8 +29,8 @@ class ExplorerDesk(Desk):
     ) -> None:
         viewer.add_image(image, name="noise")
         super().__init__(viewer, qtbot, *(models or (scanning_model(),)))
-        self.dock.show_tab("Scan explorer")
-        page = self.dock.pages["Scan explorer"]
+        self.dock.tabs.show_page("Scan explorer")
+        page = self.dock.tabs.page("Scan explorer")
         assert isinstance(page, ExplorerTab)
         self.page = page
         self.seen: ExplorerState = page.explorer.state

@@ -53,8 +53,8 @@ def test_a_model_card_shows_how_the_model_reads_the_image(
     viewer: Any, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = ExplorerDesk(viewer, qtbot)
-    desk.dock.show_tab("Models")
-    page = desk.dock.pages["Models"]
+    desk.dock.tabs.show_page("Models")
+    page = desk.dock.tabs.page("Models")
     assert isinstance(page, ModelsTab)
     button = page.reading_button
     desk.click(button)

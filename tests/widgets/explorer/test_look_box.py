@@ -86,12 +86,12 @@ def test_moving_with_shift_asks_about_the_pixels_on_the_way(viewer: Any, qtbot: 
 
 def test_a_corrected_pixel_is_explained_where_it_is_clicked(viewer: Any, qtbot: QtBot) -> None:
     desk = ExplorerDesk(viewer, qtbot)
-    desk.dock.show_tab("Segment")
+    desk.dock.tabs.show_page("Segment")
     mask = desk.segment()
     was = int(mask.data[40, 60])
     mask.brush_size, mask.selected_label = 9, 1 - was
     mask.paint((40, 60), 1 - was)
-    desk.dock.show_tab("Scan explorer")
+    desk.dock.tabs.show_page("Scan explorer")
     desk.explore()
     box = desk.page.look
     desk.click(box.ask)
