@@ -22,7 +22,9 @@ from napari_rwkvseg.engine.evidence import Evidence
 # others by that, with five a tenth; hence of one object the square, and so on, see `least_size`.
 SHARE = 0.25
 SMALL = 0.05  # quantile of the sizes: a stray dab of the brush is no object
-SUREST = 0.98  # no more is asked for: networks are surer of what they were taught than of the rest
+# No more is asked for: networks are surer of what they were taught than of the rest. Where objects
+# were seen only in part, less: another part, which may be most of an image, would be lost.
+SUREST, SUREST_OF_PARTS = 0.98, 0.95
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ def least_peak(pieces: Sequence[tuple[Evidence, NDArray[np.floating]]]) -> float
         0 to `SUREST`: the peak of the object of which it is least sure, so that none is lost that
         was taught; slivers and dabs, below `SHARE` of the usual size, aside. 0 without any object.
         It may be surer of an object than of parts of it: where no object of an image is whole,
-        the piece that shows them best counts, and where some are, only these.
+        the piece that shows them best counts, and where some are, only these. If none is whole in
+        any image, as in a network of membranes, at most `SUREST_OF_PARTS`.
     """
     found = [_taught_peaks(piece, probability) for piece, probability in pieces]
     _, sizes, _ = np.concatenate([np.zeros((3, 0)), *found], axis=1)
@@ -128,7 +131,9 @@ def least_peak(pieces: Sequence[tuple[Evidence, NDArray[np.floating]]]) -> float
         large = objects[:, objects[1] >= SHARE * usual]
         if large.size:
             images.setdefault((piece.image_id, piece.plane), []).append(large)
-    return _stored(min(SUREST, *map(_image_peak, images.values())))
+    whole = any(piece[2].any() for pieces in images.values() for piece in pieces)
+    most = SUREST if whole else SUREST_OF_PARTS
+    return _stored(min(most, *map(_image_peak, images.values())))
 
 
 def _stored(probability: float) -> float:

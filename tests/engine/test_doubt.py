@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_rwkvseg.engine.doubt import SUREST, Limits, least_peak, least_size
+from napari_rwkvseg.engine.doubt import (
+    SUREST,
+    SUREST_OF_PARTS,
+    Limits,
+    least_peak,
+    least_size,
+)
 from napari_rwkvseg.engine.evidence import REVIEWED, UNSEEN, Evidence
 
 HALF = 2.0**-11  # between neighbours in half precision, from 0.5 to 1
@@ -167,6 +173,19 @@ def test_of_cut_objects_the_piece_counts_that_shows_them_best() -> None:
     assert least_peak(halves) == pytest.approx(0.8, abs=HALF)
     other = replace(halves[1][0], image_id="other")
     assert least_peak([halves[0], (other, halves[1][1])]) == pytest.approx(0.3, abs=HALF)
+
+
+def test_less_is_asked_for_where_no_object_is_whole_in_any_image() -> None:
+    truth = squares(8)
+    lattice = np.zeros_like(truth)
+    lattice[:, 7] = 1
+    sure = [(plane(one), one[None] * 1.0) for one in (truth, lattice)]
+    assert least_peak(sure[1:]) == pytest.approx(SUREST_OF_PARTS, abs=HALF)
+    dab = lattice.copy()
+    dab[2, 2] = 1  # whole, but a sliver beside what most of the foreground is
+    assert least_peak([(plane(dab), dab[None] * 1.0)]) == pytest.approx(SUREST_OF_PARTS, abs=HALF)
+    other = replace(sure[1][0], image_id="other")
+    assert least_peak([sure[0], (other, sure[1][1])]) == pytest.approx(SUREST, abs=HALF)
 
 
 def test_each_class_has_its_own_probabilities() -> None:
