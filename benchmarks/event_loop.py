@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,6 +30,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QEventLoop, QTimer
 
 from benchmarks.heartbeat import Heartbeat, Hold
+from napari_rwkvseg.store.library import DATA_VARIABLE
 
 SIDE = 2048
 REST = 0.5  # seconds to let pass: drawing goes on after the state has settled
@@ -238,10 +241,11 @@ def run_once(side: int) -> None:
 
 
 def fresh_process(arguments: Sequence[str]) -> list[dict[str, Any]]:
-    """Return what a module run by a new Python prints as its last line."""
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments], stdout=subprocess.PIPE, text=True, check=True
-    )
+    """Return what a module run by a new Python prints as its last line; your models stay yours."""
+    command = [sys.executable, "-m", *arguments]
+    with tempfile.TemporaryDirectory() as folder:
+        own = {**os.environ, DATA_VARIABLE: folder}
+        done = subprocess.run(command, env=own, stdout=subprocess.PIPE, text=True, check=True)
     rows: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return rows
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from pytestqt.qtbot import QtBot
 from benchmarks import heartbeat
 from benchmarks.event_loop import SIDE, as_row, discs, fresh_process, summary
 from benchmarks.heartbeat import Heartbeat, Hold, Waits
+from napari_rwkvseg.store.library import data_folder
 from tests.fakes import fake_model
 from tests.widgets.docking import Desk
 
@@ -47,6 +49,20 @@ def too_long(rows: list[dict[str, Any]]) -> dict[str, float]:
     longest = limit(held.pop("napari alone"))
     del held["open the dock"]  # imports and widgets: not part of a run
     return {phase: seconds for phase, seconds in held.items() if seconds > longest}
+
+
+def test_what_a_fresh_process_learns_does_not_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = (
+        "import json\nfrom napari_rwkvseg.store.library import data_folder\n"
+        "assert data_folder().is_dir()\nprint(json.dumps([str(data_folder())]))\n"
+    )
+    (tmp_path / "where.py").write_text(source, "utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (folder,) = fresh_process(["where"])
+    assert folder != str(data_folder())
+    assert not Path(str(folder)).exists()
 
 
 def test_the_first_run_of_a_process_never_holds_the_window() -> None:
