@@ -73,38 +73,34 @@ class Tabs(QTabWidget):
 
     def __init__(self, workflow: Workflow, later: Callable[[Callable[[], None]], None]) -> None:
         super().__init__()
-        self._workflow = workflow
-        self._made: dict[str, QWidget] = {}
-        for title in PAGES:
-            self.addTab(_scroll_area(), title)
-        self._make(0)
-        self.currentChanged.connect(self._make)
-        self._closed = False
+        self._workflow, self._closed = workflow, False
+        self._areas = {title: _scroll_area() for title in PAGES}
+        for title, area in self._areas.items():
+            self.addTab(area, title)
+        first, *others = PAGES
+        self.page(first)
+        self.currentChanged.connect(lambda index: self.page(self.tabText(index)))
         workflow.closing.connect(self._close)
-        for index in range(1, self.count()):
-            later(partial(self._make_in_time, index))
+        for title in others:
+            later(partial(self._make_in_time, title))
 
     def page(self, title: str) -> QWidget:
         """Return the page of a title, made by now if it was not."""
-        self._make(list(PAGES).index(title))
-        return self._made[title]
+        area = self._areas[title]
+        if area.widget() is None:
+            area.setWidget(PAGES[title](self._workflow))
+        return area.widget()
 
     def show_page(self, title: str) -> None:
         """Bring a page to the front."""
-        self.setCurrentIndex(list(PAGES).index(title))
+        self.setCurrentWidget(self._areas[title])
 
-    def _make_in_time(self, index: int) -> None:
+    def _make_in_time(self, title: str) -> None:
         if not self._closed:
-            self._make(index)
+            self.page(title)
 
     def _close(self) -> None:
         self._closed = True
-
-    def _make(self, index: int) -> None:
-        title, area = list(PAGES)[index], self.widget(index)
-        if title not in self._made and isinstance(area, QScrollArea):
-            self._made[title] = PAGES[title](self._workflow)
-            area.setWidget(self._made[title])
 
 
 class SegmentationDock(QWidget):
