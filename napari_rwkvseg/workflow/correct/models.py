@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -138,14 +139,10 @@ class Models:
 
     def _refresh(self, found: tuple[Previewed, ...]) -> None:
         """Write what the new model finds where nobody corrected or accepted anything."""
-        changed = [self._refresh_one(one) for one in found]
-        total = sum(n for n in changed if n is not None)
-        if any(changed):
-            self._context.say(
-                f"{self._context.workflow.state.message.text} {total:,} px of the mask followed; "
-                "Ctrl-Z brings them back.",
-                Tone.DONE,
-            )
+        changed = [n for n in map(self._refresh_one, found) if n]
+        if changed:
+            said, followed = self._context.workflow.state.message.text, followed_text(changed)
+            self._context.say(f"{said} {followed}", Tone.DONE)
 
     def _refresh_one(self, found: Previewed) -> int | None:
         subject = self._context.subjects.find(found.preview.uid)
@@ -197,3 +194,17 @@ class Models:
             on_filled=lambda _: None,
             select=False,
         )
+
+
+def followed_text(changed: Sequence[int]) -> str:
+    """Return how many pixels a better model changed, and how to undo that.
+
+    Parameters
+    ----------
+    changed : sequence of int
+        Pixels of each mask that changed, one mask or more.
+    """
+    total = sum(changed)
+    if len(changed) == 1:
+        return f"{total:,} px of the mask followed; Ctrl-Z brings them back."
+    return f"{total:,} px of {len(changed)} masks followed; Ctrl-Z in each brings them back."

@@ -23,6 +23,7 @@ from napari_rwkvseg.engine.judge import Verdict
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.workflow.correct import Part, Report, jobs
 from napari_rwkvseg.workflow.correct.jobs import Learnt, Lesson
+from napari_rwkvseg.workflow.correct.subject import Subject
 from tests.corrected import model
 from tests.workflow.correct.bench import CorrectBench
 
@@ -170,7 +171,8 @@ class Person(RuleBasedStateMachine):
 
     @invariant()
     def what_counts_as_the_models_follows(self) -> None:
-        np.testing.assert_array_equal(self.base, self.mirror.states[self.mirror.now][1])
+        for layer, mirror in self.mirrors.items():
+            np.testing.assert_array_equal(self.base_of(layer), mirror.states[mirror.now][1])
 
     @invariant()
     def the_counts_tell_the_truth(self) -> None:
@@ -191,35 +193,48 @@ class Person(RuleBasedStateMachine):
 
     @property
     def base(self) -> NDArray[Any]:
-        written = self.bench.correcting.subjects.current.link.written()  # type: ignore[union-attr]
-        assert written is not None
-        return written
+        return self.base_of(self.mask)
 
     @property
     def mirror(self) -> Mirror:
         return self.mirrors[self.mask]
 
+    def subject(self, layer: Any) -> Subject:
+        found = self.bench.correcting.subjects.find(layer.unique_id)
+        assert found is not None
+        return found
+
+    def base_of(self, layer: Any) -> NDArray[Any]:
+        written = self.subject(layer).link.written()
+        assert written is not None
+        return written
+
     def program(self, action: Any, resets: bool = False) -> None:
-        """Let the program act; take note of what it wrote, which must not be a person's."""
-        before = self.bench.correcting.subjects.current
-        layer, pristine = (before.layer, before.link.pristine) if before else (None, False)
-        shown, theirs = (None, None) if before is None else (layer.data.copy(), self.corrected())
+        """Let the program act; take note of what it wrote, which must not be a person's.
+
+        It may write into several masks: a better model's result follows in all that taught it and
+        in the one in sight.
+        """
+        before = {
+            layer: (layer.data.copy(), self.corrected(layer), self.subject(layer).link.pristine)
+            for layer in self.mirrors
+        }
         action()
-        if self.mask is not layer:
+        for layer, (shown, theirs, pristine) in before.items():
+            if not resets:
+                np.testing.assert_array_equal(layer.data[theirs], shown[theirs])
+            if not np.array_equal(layer.data, shown):
+                if pristine and action == self.bench.segment:  # no undo: the array is new
+                    self.mirrors[layer] = Mirror()
+                self.mirrors[layer].push(layer.data, self.base_of(layer))
+        if self.mask not in before:
             self.mirrors[self.mask] = Mirror()
             self.mirror.push(self.mask.data, self.base)
-            return
-        if not resets:
-            np.testing.assert_array_equal(layer.data[theirs], shown[theirs])
-        if not np.array_equal(layer.data, shown):
-            if pristine and action == self.bench.segment:  # nothing to undo: the array is new
-                self.mirrors[layer] = Mirror()
-            self.mirror.push(layer.data, self.base)
 
-    def corrected(self) -> NDArray[np.bool_]:
+    def corrected(self, layer: Any) -> NDArray[np.bool_]:
         """Return what is a person's: changed or accepted."""
-        found = np.asarray(self.mask.data != self.base)
-        for region in self.bench.correcting.subjects.current.reviewed:  # type: ignore[union-attr]
+        found = np.asarray(layer.data != self.base_of(layer))
+        for region in self.subject(layer).reviewed:
             found[region] = True
         return found
 
@@ -232,3 +247,22 @@ Person.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 TestPerson = Person.TestCase
+
+
+def test_a_better_model_writes_undoably_into_every_mask_that_taught_it() -> None:
+    """The mask in sight is another than the one with corrections; both follow, both go back."""
+    person = Person()
+    person.paint(row=15, column=0, label=0, size=1)
+    taught = person.mask
+    person.segment()
+    in_sight = person.mask
+    assert in_sight is not taught
+    before = [layer.data.copy() for layer in (taught, in_sight)]
+    person.retrain(border=0.35, answer="better")
+    person.the_work_ends()
+    assert "px of 2 masks followed; Ctrl-Z in each brings them back." in person.bench.text
+    for layer, old in zip((taught, in_sight), before, strict=True):
+        assert (layer.data != old).any()
+        layer.undo()
+        np.testing.assert_array_equal(layer.data, old)
+    person.teardown()
