@@ -23,6 +23,7 @@ from napari_rwkvseg.engine.evidence_loss import Shared
 from napari_rwkvseg.engine.evidence_views import PLAIN, EvidenceSource, Views, draw_views
 from napari_rwkvseg.engine.losses import hard_dice
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
+from napari_rwkvseg.engine.scale import shrunk, with_shrink
 from napari_rwkvseg.engine.tuner import EncodedViews, FinetuneOptions, Tuner
 from napari_rwkvseg.network.model import SegmentationNetwork
 
@@ -104,10 +105,13 @@ def finetune(
     if not any(piece.seen.any() for piece in (*fresh, *replay)):
         raise ValueError("no pixel to learn from: correct or accept a region first")
     start = clock()
-    tuner = Tuner(network, teacher, shared, options, device)
+    # a network that shrinks its images learns the same from pieces that are shrunk once, and sooner
+    shrink = network.config.shrink
+    fresh, replay = ([shrunk(piece, shrink) for piece in pieces] for pieces in (fresh, replay))
+    tuner = Tuner(with_shrink(network, 1), with_shrink(teacher, 1), shared, options, device)
     run = _Run(tuner, fresh, replay, token or CancelToken(), clock, start)
     steps = yield from run.steps()
-    return Finetuned(tuner.average.cpu(), steps, run.planned)
+    return Finetuned(with_shrink(tuner.average, shrink), steps, run.planned)
 
 
 class _Run:
@@ -126,7 +130,7 @@ class _Run:
         self._replay = EvidenceSource(replay) if replay else None
         self._tuner, self._options = tuner, tuner.options
         widest = max(max(piece.truth.shape) for piece in (*fresh, *replay))
-        self._crop = min(tuner.options.crop * tuner.network.config.shrink, widest)
+        self._crop = min(tuner.options.crop, widest)
         self._token, self._clock, self._start = token, clock, start
         self._checked = self._draw(CHECK, CHECK_VIEWS, plain=True)
         # views without an object, of a lesson that has some, are soon perfect and tell nothing

@@ -2,17 +2,20 @@
 
 A network that knows nuclei of 20 pixels meets lesions of 100: in a view it sees a piece of one, and
 a minute is too short to learn otherwise. Shown at a quarter of the size they are as wide as nuclei,
-and a view costs a sixteenth. The scale is a power of two, and part of the network.
+and a view costs a sixteenth. The scale is a power of two, and part of the network; corrections are
+brought to it once, before it learns from them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.measure import block_reduce
 
 from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.engine.progress import CancelToken
@@ -95,3 +98,44 @@ def fitting_shrink(config: NetworkConfig, learnt: float, wanted: float, side: in
 def with_shrink(network: SegmentationNetwork, shrink: int) -> SegmentationNetwork:
     """Return a copy of a network that reads its images at another scale, with the same weights."""
     return rebuilt(network, replace(network.config, shrink=shrink))
+
+
+def shrunk(piece: Evidence, shrink: int) -> Evidence:
+    """Return a piece of evidence as a network sees it that shrinks its images.
+
+    Learning from such pieces at scale 1 is learning the same weights, without drawing and scoring
+    pixels that the network averages away: a view of an image at a quarter of its size costs a
+    sixteenth.
+
+    Parameters
+    ----------
+    piece : Evidence
+        In pixels of the image, (H, W).
+    shrink : int
+        Side of the blocks that become one pixel.
+
+    Returns
+    -------
+    Evidence
+        Rows and columns divided by `shrink`, rounded up; a last block that is not full goes on as
+        its edge. A block counts if any pixel of it does, as the class that most of these have.
+    """
+    if shrink == 1:
+        return piece
+    missing = [(0, -side % shrink) for side in piece.truth.shape]
+    image = np.pad(piece.image.astype(np.float32), [*missing, (0, 0)], mode="edge")
+    numbers = np.unique(piece.truth)
+    votes = [_reduced(piece.seen & (piece.truth == k), shrink, np.sum) for k in numbers]
+    return replace(
+        piece,
+        image=_reduced(image, shrink, np.mean).astype(piece.image.dtype),
+        truth=numbers[np.argmax(votes, axis=0)],
+        levels=_reduced(piece.levels, shrink, np.max),
+    )
+
+
+def _reduced(pixels: NDArray[Any], side: int, combine: Callable[..., Any]) -> NDArray[Any]:
+    """Combine blocks of (H, W) or (H, W, C), the last ones filled with zeros, into one value."""
+    block = (side, side, 1)[: pixels.ndim]
+    combined: NDArray[Any] = block_reduce(pixels, block, combine)  # type: ignore[no-untyped-call]
+    return combined

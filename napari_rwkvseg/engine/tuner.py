@@ -196,7 +196,7 @@ class Tuner:
         groups = [{"params": decoder, "top": top}]
         if others:
             groups.append({"params": others, "top": options.encoder_rate})
-        return torch.optim.AdamW(groups, lr=top, weight_decay=options.weight_decay)
+        return torch.optim.AdamW(groups, lr=top, weight_decay=options.weight_decay, fused=True)
 
     def _learning(self) -> list[nn.Parameter]:
         return [p for p in self.network.parameters() if p.requires_grad]

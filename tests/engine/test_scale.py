@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_rwkvseg.engine.evidence import REVIEWED, UNSEEN, Evidence
+from napari_rwkvseg.engine.evidence import CHANGED, REVIEWED, UNSEEN, Evidence
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken
 from napari_rwkvseg.engine.scale import (
     LEAST_SIDE,
@@ -18,6 +18,7 @@ from napari_rwkvseg.engine.scale import (
     MOST_SHRUNK,
     evidence_width,
     fitting_shrink,
+    shrunk,
     with_shrink,
 )
 from napari_rwkvseg.engine.widths import object_width
@@ -133,3 +134,50 @@ def test_the_weights_are_kept_and_what_is_read_is_smaller() -> None:
             start(coarse), scale_factor=2.0, mode="bilinear", align_corners=False
         )
         assert torch.allclose(half(image), expected, atol=1e-5)
+
+
+def test_a_shrunk_piece_shows_what_the_network_would_average() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.random((6, 10, 3), np.float32)
+    nothing = np.zeros((6, 10), np.uint8)
+    found = shrunk(Evidence("a", 3, image, nothing, nothing), 2)
+    pixels = torch.from_numpy(image).movedim(-1, 0)
+    expected = torch.nn.functional.avg_pool2d(pixels, 2).movedim(0, -1)
+    np.testing.assert_allclose(found.image, expected.numpy(), rtol=1e-6)
+    assert (found.image_id, found.plane, found.truth.shape) == ("a", 3, (3, 5))
+
+
+def test_a_block_counts_if_any_pixel_does_as_what_most_of_these_are() -> None:
+    truth = np.array([[2, 2, 1, 0], [2, 1, 1, 0], [0, 0, 2, 2], [0, 0, 2, 2]], np.uint8)
+    levels = np.zeros_like(truth)
+    levels[:2] = REVIEWED
+    levels[0, 0] = UNSEEN  # two votes for 2 and one for 1, so that it stays 2
+    levels[1, 3] = UNSEEN  # two votes for 1 against one for background
+    levels[2, 0] = CHANGED  # a single pixel, erased by hand
+    found = shrunk(piece(truth, levels), 2)
+    assert found.truth[found.seen].tolist() == [2, 1, 0]
+    assert found.levels.tolist() == [[REVIEWED, REVIEWED], [CHANGED, UNSEEN]]
+
+
+def test_pixels_that_nobody_saw_have_no_vote() -> None:
+    truth = np.array([[2, 2], [2, 1]], np.uint8)
+    levels = np.array([[UNSEEN, UNSEEN], [UNSEEN, REVIEWED]], np.uint8)
+    assert shrunk(piece(truth, levels), 2).truth.tolist() == [[1]]
+
+
+@given(
+    side=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    shrink=st.sampled_from([1, 2, 4, 8]),
+    value=st.floats(0, 1, width=16),
+)
+def test_the_edge_of_a_shrunk_piece_is_neither_darkened_nor_lost(
+    side: tuple[int, int], shrink: int, value: float
+) -> None:
+    image = np.full((*side, 1), value, np.float16)
+    ones = np.ones(side, np.uint8)
+    found = shrunk(Evidence("a", 0, image, ones, REVIEWED * ones), shrink)
+    assert found.truth.shape == tuple(-(-length // shrink) for length in side)
+    assert found.image.dtype == np.float16
+    np.testing.assert_allclose(found.image, value, atol=1e-3)
+    assert found.seen.all()
+    assert (found.truth == 1).all()
