@@ -112,3 +112,6 @@ METHODS: dict[str, Callable[[], Any]] = {
 }
 """What each is called, and how it is made; ImportError, at the latest when it learns, if a package
 of the extra `bench` is missing."""
+
+RATES = {name: 3e-3 if name in ABLATIONS else 1e-3 for name in METHODS}
+"""Learning rate of each, see `benchmarks.quality`; the classical methods ignore it."""

@@ -1,7 +1,7 @@
 """What each part of our network is worth, and how it stands beside others on equal terms.
 
     python -m benchmarks.quality --data ROOT --json F [--kinds K …] [--only M …] [--seeds 0 1 2]
-        [--steps 300] [--crop 128] [--batch 4]
+        [--steps 300] [--crop 128] [--batch 4] [--learning-rate R] [--held-back]
 
 ROOT holds the data folders. A cell is a kind of image, a method and a seed: the method learns from
 the part "train" under a budget that is the same for all and is scored on every image of the part
@@ -9,6 +9,12 @@ the part "train" under a budget that is the same for all and is scored on every 
 over blocks first (`KINDS`), for all methods alike. The file is written after every cell, and cells
 that it holds are skipped, so that a run can be stopped and goes on. `benchmarks.quality_table`
 turns the file into tables.
+
+A rate that suits one network ruins another, so that each has its own (`RATES`): that of two which
+was better when a part of "train" was held back:
+
+    python -m benchmarks.quality --data ROOT --json F --kinds nuclei --seeds 100 --held-back
+        --learning-rate R
 """
 
 from __future__ import annotations
@@ -28,7 +34,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.methods import METHODS, Method, Network
+from benchmarks.methods import METHODS, RATES, Method, Network
 from benchmarks.timing import cpu_seconds, gmac, parameters
 from napari_rwkvseg.engine.augment import Augmentation
 from napari_rwkvseg.engine.dataset import Sample, read_index
@@ -41,6 +47,7 @@ from napari_rwkvseg.store.dataset import read_samples
 PERCENTILES = (1.0, 99.8)
 COUNTED_SIZE = 256  # at which multiply-adds and time are counted
 TURNS = 7
+HELD_BACK = 5  # one of so many records, to choose by
 UPRIGHT = Augmentation(scale=1.2, turn=15, quarters=False, elastic=0.03, grey=0, invert=0)
 
 
@@ -81,6 +88,19 @@ def read_part(root: Path, kind: Kind, part: str) -> tuple[Sample, ...]:
     records = read_index(root / kind.folder, part)
     samples = finish(read_samples(records, 3, PERCENTILES))
     return tuple(_shrunk(sample, kind.blocks) for sample in _thinned(samples, kind.slices))
+
+
+def parts_of(root: Path, kind: Kind, held_back: bool) -> tuple[Sequence[Sample], Sequence[Sample]]:
+    """Return what is learnt from and what is scored: "train" and "val", or two parts of "train"."""
+    train = read_part(root, kind, "train")
+    if not held_back:
+        return train, read_part(root, kind, "val")
+    names = list(dict.fromkeys(sample.record for sample in train))
+    chosen = set(names[::HELD_BACK])
+    return (
+        [sample for sample in train if sample.record not in chosen],
+        [sample for sample in train if sample.record in chosen],
+    )
 
 
 def _thinned(samples: Sequence[Sample], slices: int) -> Iterator[Sample]:
@@ -175,15 +195,15 @@ def run(parsed: argparse.Namespace, record: Record) -> None:
     for seed in parsed.seeds:
         for name in parsed.kinds:
             kind = KINDS[name]
-            options = options_of(parsed, kind, seed)
             missing = [
                 m for m in parsed.only if f"{name}/{m}/{seed}" not in record.figures["cells"]
             ]
             if not missing:
                 continue
-            train, val = (read_part(parsed.data, kind, part) for part in ("train", "val"))
+            parts = parts_of(parsed.data, kind, parsed.held_back)
             for chosen in missing:
-                _fill_cell(record, f"{name}/{chosen}/{seed}", chosen, (train, val), options)
+                options = options_of(parsed, kind, chosen, seed)
+                _fill_cell(record, f"{name}/{chosen}/{seed}", chosen, parts, options)
 
 
 def _fill_cell(
@@ -206,13 +226,13 @@ def _fill_cell(
     print(f"{key}  Dice {np.mean(cell['dice']):.4f}  {cell['training CPU s']} s", flush=True)
 
 
-def options_of(parsed: argparse.Namespace, kind: Kind, seed: int) -> TrainOptions:
-    """Return how every network learns a kind of image."""
+def options_of(parsed: argparse.Namespace, kind: Kind, method: str, seed: int) -> TrainOptions:
+    """Return how a method learns a kind of image: the same for all but the rate."""
     return TrainOptions(
         steps=parsed.steps,
         crop=parsed.crop,
         batch=parsed.batch,
-        learning_rate=parsed.learning_rate,
+        learning_rate=parsed.learning_rate or RATES[method],
         warmup=max(1, parsed.steps // 10),
         average=0.98,
         seed=seed,
@@ -223,9 +243,10 @@ def options_of(parsed: argparse.Namespace, kind: Kind, seed: int) -> TrainOption
 
 def budget_of(parsed: argparse.Namespace) -> dict[str, Any]:
     """Return what all cells of a file share."""
-    numbers = ("steps", "crop", "batch", "learning_rate")
+    numbers = ("steps", "crop", "batch", "held_back")
     return {
         **{name: getattr(parsed, name) for name in numbers},
+        "learning_rate": parsed.learning_rate or RATES,
         "kinds": {name: asdict(kind) for name, kind in KINDS.items()},
         "torch": torch.__version__,
         "machine": platform.machine(),
@@ -246,7 +267,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--crop", type=int, default=128)
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--learning-rate", type=float, help="of all networks, in place of RATES")
+    parser.add_argument("--held-back", action="store_true", help='score a part of "train" instead')
     parsed = parser.parse_args(arguments)
     torch.set_num_threads(1)
     run(parsed, Record(parsed.json, budget_of(parsed)))

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks import quality, quality_table
-from benchmarks.methods import METHODS, Network, Padded
-from benchmarks.quality import KINDS, Kind, read_part
+from benchmarks.methods import METHODS, RATES, Network, Padded
+from benchmarks.quality import KINDS, Kind, parts_of, read_part
 from napari_rwkvseg.engine.augment import Augmentation
 from napari_rwkvseg.engine.dataset import Sample
 from napari_rwkvseg.engine.train_options import TrainOptions
@@ -98,6 +98,26 @@ def test_figures_of_another_budget_are_not_mixed(root: Path) -> None:
     measured(root, "--only", "full", "--seeds", "0")
     with pytest.raises(SystemExit, match="holds figures of another budget"):
         measured(root, "--only", "full", "--seeds", "1", "--steps", "5")
+
+
+def test_each_method_learns_at_its_own_rate_unless_told(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RATES, "full", 0.02)
+    assert measured(root, "--only", "full", "--seeds", "0")["budget"]["learning_rate"] == RATES
+    (root / "figures.json").unlink()
+    figures = measured(root, "--only", "full", "--seeds", "0", "--learning-rate", "0.5")
+    assert figures["budget"]["learning_rate"] == 0.5
+    assert [options.learning_rate for options in Threshold.learnt] == [0.02, 0.5]
+
+
+def test_what_is_held_back_is_not_learnt_from_and_val_not_looked_at(root: Path) -> None:
+    kind = KINDS["nuclei"]
+    learnt, scored = parts_of(root, kind, held_back=True)
+    assert [[sample.record for sample in part] for part in (learnt, scored)] == [["s1"], ["s0"]]
+    plain = parts_of(root, kind, held_back=False)
+    assert [[s.record for s in part] for part in plain] == [["s0", "s1"], ["s2", "s3"]]
+    assert measured(root, "--only", "full", "--seeds", "0", "--held-back")["budget"]["held_back"]
 
 
 def test_a_method_whose_package_is_missing_is_left_out_by_name(
