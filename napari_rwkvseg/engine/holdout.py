@@ -130,16 +130,20 @@ def _is_wide(width: float, shape: tuple[int, ...]) -> bool:
 
 def _first_use(wide: bool, shows: bool, before: Sequence[Deal]) -> Use:
     if len(before) >= BLOCK_IMAGES:
-        return _turn(len(before), EVERY_IMAGE, EVERY_IMAGE - 1)
+        return _turn(len(before), EVERY_IMAGE)
     if not wide or not any(one.inside for one in before):
         return "blocks"
     alike = [one for one in before if one.use != "blocks" and (one.inside > 0) == shows]
-    return _turn(len(alike), EVERY_WIDE, 1)
+    return _turn(len(alike), EVERY_WIDE)
 
 
-def _turn(number: int, every: int, judge: int) -> Use:
-    """Return how whole images are dealt in turn: one of so many judges."""
-    return "judge" if number % every == judge else "train"
+def _turn(number: int, every: int) -> Use:
+    """Return how whole images are dealt in turn: the last of so many judges.
+
+    Not an earlier one: of the first few lesions each teaches more than it could judge, and the
+    blocks of the very first one judge by then.
+    """
+    return "judge" if number % every == every - 1 else "train"
 
 
 def witnesses(learnt: Sequence[str]) -> tuple[str, ...]:

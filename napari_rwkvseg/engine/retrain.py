@@ -49,12 +49,16 @@ class Lesson:
         Of both.
     class_names : tuple of str
         Classes of the evidence, in label order.
+    by_heart : bool
+        Whether all that judges are other parts of objects that the old model was taught: whoever
+        learns more may lose some of that and be better elsewhere.
     """
 
     fresh: tuple[Evidence, ...]
     replay: tuple[Evidence, ...]
     held_out: tuple[HeldOut, ...]
     class_names: tuple[str, ...]
+    by_heart: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,6 +243,9 @@ class _Court:
         )
         lesson, old = self.lesson, self.old
         verdict = _verdict(lesson.held_out, lesson.class_names, old, new, self.seed, look)
+        if lesson.by_heart and verdict.answer == "worse":
+            reason = f"The old model knows by heart what judges; {verdict.reason}"
+            verdict = replace(verdict, answer="cannot tell", reason=reason)
         return verdict, limits
 
 

@@ -306,9 +306,12 @@ def gather(
     by_heart = project.by_heart()
     judging = [image for image in again if image not in by_heart]
     held_out += [held for image in judging for held in project.to_judge(image, names, replay=True)]
+    judged_by_heart = False
     if not held_out:  # only whole images that teach: others judge them
         others = [image for image in project.dealt() if image not in fresh]
         held_out = [held for image in others for held in project.to_judge(image, names)]
+        judges = {held.evidence.image_id for held in held_out}
+        judged_by_heart = bool(judges) and judges <= by_heart.intersection(learnt)
     return Lesson(
         tuple(piece for image in fresh for piece in project.to_learn(image, names)),
         tuple(
@@ -319,6 +322,7 @@ def gather(
         ),
         tuple(held_out),
         tuple(names),
+        judged_by_heart,
     )
 
 

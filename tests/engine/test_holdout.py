@@ -172,20 +172,13 @@ def test_the_first_images_give_blocks_and_every_fifth_later_one_judges() -> None
 
 
 def test_images_with_objects_that_blocks_would_cut_stay_whole_after_the_first() -> None:
-    whole = ["train", "judge", "train", "train", "train", "judge", "train"]
+    whole = ["train", "train", "train", "judge", "train", "train", "train"]
     assert uses_of([24] * BLOCK_IMAGES) == ["blocks", *whole]
-    assert uses_of([4, 24, 24, 4, 24]) == ["blocks", "train", "judge", "blocks", "train"]
+    assert uses_of([4, 24, 24, 4, 24]) == ["blocks", "train", "train", "blocks", "train"]
 
 
 def test_images_without_objects_are_dealt_like_the_others_and_counted_apart() -> None:
-    assert uses_of([0, 24, 24, 0, 24, 0]) == [
-        "blocks",
-        "blocks",
-        "train",
-        "train",
-        "judge",
-        "judge",
-    ]
+    assert uses_of([0, 24, 24, 0, 24, 0, 0, 0]) == ["blocks"] * 2 + ["train"] * 5 + ["judge"]
     assert uses_of([0, 4, 0, 0]) == ["blocks"] * 4
 
 
@@ -210,7 +203,7 @@ def test_objects_of_large_images_and_stacks_are_measured_coarsely(side: int, wid
 
 def test_blocks_are_counted_in_images_that_gave_some() -> None:
     uses = uses_of([24, 24, 24])
-    assert uses == ["blocks", "train", "judge"]
+    assert uses == ["blocks", "train", "train"]
     deals: list[Deal] = []
     for number, side in enumerate([24, 24, 4]):
         plane = with_square(number, side)

@@ -115,6 +115,22 @@ def test_the_way_is_shortened_until_nothing_is_forgotten(
     assert float(border) == pytest.approx(0.9 - 0.7 * share)
 
 
+@pytest.mark.parametrize(("by_heart", "answer"), [(False, "worse"), (True, "cannot tell")])
+def test_who_loses_what_the_old_model_knows_by_heart_is_not_called_worse(
+    by_heart: bool, answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def learn(*arguments: object) -> Job[Finetuned]:
+        yield Progress(1, 1)
+        return Finetuned(network(border=1.5), 1, 1)
+
+    monkeypatch.setattr("napari_rwkvseg.engine.retrain.finetune", learn)
+    what = replace(lesson([corrected(0), corrected(1)]), by_heart=by_heart)
+    found = retrained(model(border=0.5), what)
+    assert found.verdict.answer == answer
+    assert found.verdict.reason.startswith("The old model knows by heart") == by_heart
+    assert "after on" in found.verdict.reason
+
+
 def test_a_new_class_is_learnt_and_the_old_one_kept() -> None:
     plane = corrected(0)
     dim = corrected(5)
