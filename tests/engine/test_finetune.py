@@ -288,5 +288,6 @@ def test_views_are_as_large_as_the_network_reads_but_not_larger_than_the_pieces(
 
     monkeypatch.setattr(SegmentationNetwork, "forward", watched)
     start = with_shrink(network(), shrink)
-    tuned(replace(QUICK, crop=32), fresh=[corrected(0, size=80)], start=start)
+    found = tuned(replace(QUICK, crop=32), fresh=[corrected(0, size=80)], start=start)
     assert sides == {side}
+    assert found.network.config.shrink == shrink
