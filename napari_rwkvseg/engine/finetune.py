@@ -104,14 +104,23 @@ def finetune(
     """
     if not any(piece.seen.any() for piece in (*fresh, *replay)):
         raise ValueError("no pixel to learn from: correct or accept a region first")
-    start = clock()
+    start, token = clock(), token or CancelToken()
     # a network that shrinks its images learns the same from pieces that are shrunk once, and sooner
     shrink = network.config.shrink
-    fresh, replay = ([shrunk(piece, shrink) for piece in pieces] for pieces in (fresh, replay))
+    fresh, replay = (_all_shrunk(pieces, shrink, token) for pieces in (fresh, replay))
     tuner = Tuner(with_shrink(network, 1), with_shrink(teacher, 1), shared, options, device)
-    run = _Run(tuner, fresh, replay, token or CancelToken(), clock, start)
+    run = _Run(tuner, fresh, replay, token, clock, start)
     steps = yield from run.steps()
     return Finetuned(with_shrink(tuner.average, shrink), steps, run.planned)
+
+
+def _all_shrunk(pieces: Sequence[Evidence], shrink: int, token: CancelToken) -> list[Evidence]:
+    """Return all pieces at the scale of a network; a large one takes a fraction of a second."""
+    found = []
+    for piece in pieces:
+        token.raise_if_cancelled()
+        found.append(shrunk(piece, shrink))
+    return found
 
 
 class _Run:

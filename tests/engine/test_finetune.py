@@ -16,7 +16,7 @@ from napari_rwkvseg.engine.evidence import REVIEWED, UNSEEN, Evidence
 from napari_rwkvseg.engine.evidence_views import PLAIN, Views
 from napari_rwkvseg.engine.finetune import FEWEST, Finetuned, finetune, schedule
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Progress, finish
-from napari_rwkvseg.engine.scale import with_shrink
+from napari_rwkvseg.engine.scale import shrunk, with_shrink
 from napari_rwkvseg.engine.train import TrainingDivergedError
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.network.model import SegmentationNetwork
@@ -95,6 +95,22 @@ def test_a_cancelled_run_ends_at_the_next_step() -> None:
     token.cancel()
     with pytest.raises(Cancelled):
         next(job)
+
+
+def test_a_run_can_be_cancelled_while_pieces_are_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    token, seen = CancelToken(), []
+
+    def noted(piece: Evidence, shrink: int) -> Evidence:
+        seen.append(shrink)
+        token.cancel()
+        return shrunk(piece, shrink)
+
+    monkeypatch.setattr("napari_rwkvseg.engine.finetune.shrunk", noted)
+    start = with_shrink(network(border=0.9), 2)
+    pieces = [corrected(seed) for seed in range(3)]
+    with pytest.raises(Cancelled):
+        next(finetune(start, start, SHARED, pieces, [], QUICK, CPU, token))
+    assert seen == [2]
 
 
 class Clock:
