@@ -185,13 +185,12 @@ def ours(study: Study, arm: str, folder: Path, peers: dict[str, Teach]) -> Itera
     }  # fmt: skip
     office = Office(study, choices[arm], folder / arm)
     planes: Planes = [(plane_of(image, study.model), mask) for image, mask in study.val]
-    dice = mean_dice(study.model, study.val, study.threads)
+    dice = aside = mean_dice(study.model, study.val, study.threads)
     yield {"arm": arm, "round": 0, "minutes": 0.0, "dice": dice}
     for number in range(1, study.images // study.per_retrain + 1):
         chosen = office.work()
-        active = office.model
         found = office.retrain(study.seed + number)
-        dice = found["candidate"] if office.model is not active else dice
+        dice, aside = active_dice(found, dice, aside), found.get("candidate", aside)
         about = {"round": number, "minutes": office.minutes}
         yield {"arm": arm, **about, "dice": dice, "choosing_cpu_seconds": chosen, **found}
         lessons = office.lessons()
@@ -201,6 +200,21 @@ def ours(study: Study, arm: str, folder: Path, peers: dict[str, Teach]) -> Itera
             seconds = time.process_time() - start
             reached = peer_dice(network, planes)
             yield {"arm": name, **about, "dice": reached, "cpu_seconds": seconds}
+
+
+def active_dice(found: Row, before: float, aside: float) -> float:
+    """Return the Dice of the active model after a retrain.
+
+    Parameters
+    ----------
+    found : dict
+        From `Office.retrain`.
+    before, aside : float
+        Of the model that was active, and of the candidate before this one.
+    """
+    if found["verdict"] != "better":
+        return before
+    return float(aside if found["kept_aside_before"] else found["candidate"])
 
 
 def from_scratch(study: Study) -> Teach:

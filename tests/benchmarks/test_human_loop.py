@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchmarks import human_loop
-from benchmarks.human_loop import minutes_to, summarise
+from benchmarks.human_loop import active_dice, minutes_to, summarise
 from benchmarks.peer_training import peer_dice, train_peer
 from benchmarks.peers import PlainUNet
 from tests.benchmarks.folders import folder_of_discs, small_model
@@ -50,6 +50,18 @@ def test_the_summary_says_when_ours_had_the_dice_of_the_others() -> None:
     assert found["scratch"]["minutes until next had that"] == 4
     assert found["next"]["dice, mean of the rounds"] == pytest.approx(0.65)
     assert minutes_to(rows, "next", 0.9) is None
+
+
+@pytest.mark.parametrize(
+    ("verdict", "kept_aside_before", "expected"),
+    [("better", False, 0.7), ("better", True, 0.6), ("cannot tell", False, 0.5)],
+)
+def test_a_model_proven_later_keeps_the_dice_that_it_had(
+    verdict: str, kept_aside_before: bool, expected: float
+) -> None:
+    found = {"verdict": verdict, "kept_aside_before": kept_aside_before, "candidate": 0.7}
+    assert active_dice(found, before=0.5, aside=0.6) == expected
+    assert active_dice({"verdict": "too few"}, before=0.5, aside=0.6) == 0.5
 
 
 def test_a_peer_learns_from_corrections() -> None:
