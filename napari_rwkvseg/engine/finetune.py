@@ -111,7 +111,7 @@ def finetune(
     tuner = Tuner(with_shrink(network, 1), with_shrink(teacher, 1), shared, options, device)
     run = _Run(tuner, fresh, replay, token, clock, start)
     steps = yield from run.steps()
-    return Finetuned(with_shrink(tuner.average, shrink), steps, run.planned)
+    return Finetuned(with_shrink(tuner.average.cpu(), shrink), steps, run.planned)
 
 
 def _all_shrunk(pieces: Sequence[Evidence], shrink: int, token: CancelToken) -> list[Evidence]:

@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import skimage  # its parts load at first use: in a worker, and only where something is shrunk
 from numpy.typing import NDArray
-from skimage.measure import block_reduce
 
 from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.engine.progress import CancelToken
@@ -96,7 +96,9 @@ def fitting_shrink(config: NetworkConfig, learnt: float, wanted: float, side: in
 
 
 def with_shrink(network: SegmentationNetwork, shrink: int) -> SegmentationNetwork:
-    """Return a copy of a network that reads its images at another scale, with the same weights."""
+    """Return a network with the same weights at some scale: itself, or a copy if it has another."""
+    if shrink == network.config.shrink:
+        return network
     return rebuilt(network, replace(network.config, shrink=shrink))
 
 
@@ -137,5 +139,6 @@ def shrunk(piece: Evidence, shrink: int) -> Evidence:
 def _reduced(pixels: NDArray[Any], side: int, combine: Callable[..., Any]) -> NDArray[Any]:
     """Combine blocks of (H, W) or (H, W, C), the last ones filled with zeros, into one value."""
     block = (side, side, 1)[: pixels.ndim]
-    combined: NDArray[Any] = block_reduce(pixels, block, combine)  # type: ignore[no-untyped-call]
+    reduce = skimage.measure.block_reduce
+    combined: NDArray[Any] = reduce(pixels, block, combine)  # type: ignore[no-untyped-call]
     return combined
