@@ -113,10 +113,9 @@ METHODS: dict[str, Callable[[], Any]] = {
 """What each is called, and how it is made; ImportError, at the latest when it learns, if a package
 of the extra `bench` is missing."""
 
-FAST = {*ABLATIONS, "UNeXt-like", "SegFormer-B0 (transformers)"}
+FAST = {*ABLATIONS, "UNeXt-like", "SegFormer-B0 (transformers)", "Zig-RiR-like"}
 RATES = {name: 3e-3 if name in FAST else 1e-3 for name in METHODS}
 """Learning rate of each, see `benchmarks.quality`; the classical methods ignore it.
 
-All of ours learn at the rate of `full`. For U-Net ResNet-18, U-Net plain and Zig-RiR-like it was
-not tried which is better.
+All of ours learn at the rate of `full`; U-Net plain learns at that of the other two U-Nets.
 """

@@ -10,8 +10,8 @@ over blocks first (`KINDS`), for all methods alike. The file is written after ev
 that it holds are skipped, so that a run can be stopped and goes on. `benchmarks.quality_table`
 turns the file into tables.
 
-A rate that suits one network ruins another, so that each has its own (`RATES`, which says for whom
-it was not tried): that of two which was better when a part of "train" was held back:
+A rate that suits one network ruins another, so that each has its own (`RATES`): that of two which
+was better when a part of "train" was held back:
 
     python -m benchmarks.quality --data ROOT --json F --kinds nuclei --seeds 100 --held-back
         --learning-rate R
