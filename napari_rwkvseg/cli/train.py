@@ -9,7 +9,7 @@ from pathlib import Path
 
 from napari_rwkvseg.cli.common import Commands, add_compute, run_with_bar
 
-RECIPE_ENTRIES = ("size", "steps", "crop", "batch", "seed")
+RECIPE_ENTRIES = ("size", "start", "steps", "crop", "batch", "seed")
 
 
 def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -29,6 +29,9 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
         "--recipe", type=Path, help="JSON file: card (title, classes, licence …) and training"
     )
     parser.add_argument("--size", choices=("tiny", "base"), help="default base")
+    parser.add_argument(
+        "--start", metavar="MODEL", help="begin at the weights of this model; same size"
+    )
     parser.add_argument("--steps", type=int, help="default 5000")
     parser.add_argument("--crop", type=int, metavar="PIXELS", help="side of a view, default 192")
     parser.add_argument("--batch", type=int, help="views per step, default 8")

@@ -17,6 +17,7 @@ import numpy as np
 import skimage  # its parts load at first use: in a worker, and only where something is shrunk
 from numpy.typing import NDArray
 
+from napari_rwkvseg.engine.dataset import Sample
 from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.engine.progress import CancelToken
 from napari_rwkvseg.engine.widths import median_width
@@ -124,16 +125,42 @@ def shrunk(piece: Evidence, shrink: int) -> Evidence:
     """
     if shrink == 1:
         return piece
-    missing = [(0, -side % shrink) for side in piece.truth.shape]
-    image = np.pad(piece.image.astype(np.float32), [*missing, (0, 0)], mode="edge")
-    numbers = np.unique(piece.truth)
-    votes = [_reduced(piece.seen & (piece.truth == k), shrink, np.sum) for k in numbers]
     return replace(
         piece,
-        image=_reduced(image, shrink, np.mean).astype(piece.image.dtype),
-        truth=numbers[np.argmax(votes, axis=0)],
+        image=_averaged(piece.image, shrink),
+        truth=_majority(piece.truth, piece.seen, shrink).astype(np.uint8),
         levels=_reduced(piece.levels, shrink, np.max),
     )
+
+
+def shrunk_sample(sample: Sample, shrink: int) -> Sample:
+    """Return an image to train on as a network sees it that shrinks its images; see `shrunk`."""
+    if shrink == 1:
+        return sample
+    everywhere = np.ones(sample.truth.shape, bool)
+    return replace(
+        sample,
+        image=_averaged(sample.image, shrink),
+        truth=_majority(sample.truth, everywhere, shrink),
+    )
+
+
+def _averaged(image: NDArray[np.floating], side: int) -> NDArray[np.floating]:
+    """Return the means of the blocks of an image (H, W, C); the last ones go on as its edge."""
+    missing = [(0, -length % side) for length in image.shape[:2]]
+    padded = np.pad(image.astype(np.float32), [*missing, (0, 0)], mode="edge")
+    means: NDArray[np.floating] = _reduced(padded, side, np.mean).astype(image.dtype)
+    return means
+
+
+def _majority(
+    truth: NDArray[np.integer], counted: NDArray[np.bool_], side: int
+) -> NDArray[np.integer]:
+    """Return the class that most counted pixels of each block have; the first of equals."""
+    numbers = np.unique(truth)
+    votes = [_reduced(counted & (truth == k), side, np.sum) for k in numbers]
+    most: NDArray[np.integer] = numbers[np.argmax(votes, axis=0)]
+    return most
 
 
 def _reduced(pixels: NDArray[Any], side: int, combine: Callable[..., Any]) -> NDArray[Any]:

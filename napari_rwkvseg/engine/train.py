@@ -1,8 +1,11 @@
 """Training from scratch: random views in, the best validated average of the weights out.
 
-At the end a network may settle: some steps at a smaller rate on views nearer to the images. One
-that trains on strong augmentation is measured on images that look unlike all that it has seen;
-Touvron et al., arXiv:1906.06423, found the same of scales.
+A network may begin at the weights of another one, and learns at the scale at which it reads: images
+that it shrinks are shrunk once, not in every step.
+
+At the end it may settle: some steps at a smaller rate on views nearer to the images. One that
+trains on strong augmentation is measured on images that look unlike all that it has seen; Touvron
+et al., arXiv:1906.06423, found the same of scales.
 
 The random state of a step is a function of seed and step alone, so that a resumed run draws what an
 uninterrupted one would have drawn, and the same seed and thread count give the same weights.
@@ -12,8 +15,8 @@ from __future__ import annotations
 
 import copy
 import math
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -27,11 +30,12 @@ from napari_rwkvseg.engine.device import half_precision
 from napari_rwkvseg.engine.losses import segmentation_loss
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.sampling import drawing_chances
+from napari_rwkvseg.engine.scale import shrunk_sample, with_shrink
 from napari_rwkvseg.engine.train_options import TrainOptions
 from napari_rwkvseg.engine.validate import Score, validate
 from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.network.config import NetworkConfig
-from napari_rwkvseg.network.model import SegmentationNetwork, build_network
+from napari_rwkvseg.network.model import SegmentationNetwork, build_network, rebuilt
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -178,7 +182,7 @@ def train(
     device: torch.device,
     keeper: Keeper | None = None,
     token: CancelToken | None = None,
-    clock: Callable[[], float] = time.monotonic,
+    start: SegmentationNetwork | None = None,
 ) -> Job[tuple[SegmentationNetwork, Score]]:
     """Train a network from scratch, or go on where a killed run stopped.
 
@@ -196,8 +200,8 @@ def train(
         Saves the state at each validation and hands back what an earlier run left.
     token : CancelToken, optional
         Polled at every step and every validation image.
-    clock : callable
-        Monotonic seconds.
+    start : SegmentationNetwork, optional
+        Whose weights are taken over where the shape is the same.
 
     Yields
     ------
@@ -218,14 +222,19 @@ def train(
         If the loss stays non-finite.
     ValueError
         If there is nothing to train on or to choose by.
+    RwkvSegError
+        If the levels of `start` are others.
     """
     if not samples or not held_out:
         raise ValueError("training needs at least one image to train on and one held out")
     token = token or CancelToken()
-    trainer = Trainer(fresh_network(config, options.seed), options, device)
+    shrink = config.shrink
+    network = initial_network(replace(config, shrink=1), options.seed, start)
+    trainer = Trainer(network, options, device)
     chances = drawing_chances(samples, options.empty)
-    start = _resume(trainer, keeper)
-    for step in range(start, options.total):
+    samples = [shrunk_sample(sample, shrink) for sample in samples]
+    options = replace(options, crop=max(1, options.crop // shrink))
+    for step in range(_resume(trainer, keeper), options.total):
         token.raise_if_cancelled()
         if step == options.steps:
             trainer.settle()
@@ -233,20 +242,37 @@ def train(
         metrics = [("loss", loss), ("learning_rate", learning_rate(step, options))]
         done = step + 1
         if done % options.validate_every == 0 or done in (options.steps, options.total):
-            score = validate(trainer.average, held_out, device, token)
+            average = with_shrink(trainer.average, shrink).to(device)
+            score = validate(average, held_out, device, token)
             trainer.note_score(score.dice_mean)
             metrics += [("val_dice", score.dice_mean), ("val_iou", score.iou_mean)]
             if keeper is not None:
                 keeper.save(trainer.tensors(), done, trainer.best_score)
         yield Progress(done, options.total, "Training", tuple(metrics))
-    network = trainer.best_network()
+    network = with_shrink(trainer.best_network(), shrink).to(device)
     return network, validate(network, held_out, device, token)
 
 
-def fresh_network(config: NetworkConfig, seed: int) -> SegmentationNetwork:
-    """Return a network whose weights are a function of configuration and seed."""
+def initial_network(
+    config: NetworkConfig, seed: int, start: SegmentationNetwork | None = None
+) -> SegmentationNetwork:
+    """Return a network whose weights are a function of configuration and seed, or of `start`.
+
+    Raises
+    ------
+    RwkvSegError
+        If the levels of `start` are others.
+    """
     torch.manual_seed(seed)
-    return build_network(config)
+    if start is None:
+        return build_network(config)
+    if (start.config.widths, start.config.depths) != (config.widths, config.depths):
+        raise RwkvSegError(
+            f"A network with levels of {config.widths} channels and {config.depths} blocks cannot "
+            f"start at one of {start.config.widths} and {start.config.depths}. Choose another "
+            "size, or another start."
+        )
+    return rebuilt(start, config)
 
 
 def _resume(trainer: Trainer[N], keeper: Keeper | None) -> int:

@@ -25,6 +25,8 @@ class TrainOptions:
         ``"tiny"`` or ``"base"``.
     network : mapping of str to value
         Entries of `NetworkConfig` that differ from those of the size, such as ``shrink``.
+    start : str
+        Name of the model whose weights are taken over where they fit; empty for random ones.
     steps, batch, crop : int
         Optimiser steps, views per step, side of a view in pixels.
     seed : int
@@ -54,6 +56,7 @@ class TrainOptions:
 
     size: str = "base"
     network: Mapping[str, Any] = field(default_factory=dict)
+    start: str = ""
     steps: int = 5000
     batch: int = 8
     crop: int = 192

@@ -21,6 +21,7 @@ from napari_rwkvseg.engine.widths import median_width
 from napari_rwkvseg.store.checkpoint import Checkpoint
 from napari_rwkvseg.store.dataset import read_samples
 from napari_rwkvseg.store.formats import read_image
+from napari_rwkvseg.store.library import Library
 from napari_rwkvseg.store.model_file import write_model
 
 T = TypeVar("T")
@@ -75,10 +76,11 @@ class TrainingRun:
         options = self.options
         recipe = f" --recipe {self.recipe}" if self.recipe else ""
         threads = f" --threads {self.threads}" if self.threads else ""
+        start = f" --start {Path(options.start).name}" if options.start else ""
         return (
             f"napari-rwkvseg train --data {names(self.data)} --out {self.out.name}{recipe} "
             f"--size {options.size} --steps {options.steps} --crop {options.crop} "
-            f"--batch {options.batch} --seed {options.seed}{threads}"
+            f"--batch {options.batch} --seed {options.seed}{start}{threads}"
         )
 
 
@@ -162,7 +164,8 @@ def _train(
     if not run.resume:
         run.checkpoint.unlink(missing_ok=True)
         run.log.unlink(missing_ok=True)
-    job = train(samples, held_out, config, run.options, device, keeper, token)
+    start = Library().load(run.options.start).network if run.options.start else None
+    job = train(samples, held_out, config, run.options, device, keeper, token, start)
     network, score = yield from _logged(job, run.log)
     width = median_width([[sample.truth] for sample in samples])
     return Model(network.cpu(), _filled_card(run, score, width))

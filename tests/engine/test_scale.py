@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_rwkvseg.engine.dataset import Sample
 from napari_rwkvseg.engine.evidence import CHANGED, REVIEWED, UNSEEN, Evidence
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken
 from napari_rwkvseg.engine.scale import (
@@ -19,6 +20,7 @@ from napari_rwkvseg.engine.scale import (
     evidence_width,
     fitting_shrink,
     shrunk,
+    shrunk_sample,
     with_shrink,
 )
 from napari_rwkvseg.engine.widths import object_width
@@ -181,3 +183,20 @@ def test_the_edge_of_a_shrunk_piece_is_neither_darkened_nor_lost(
     np.testing.assert_allclose(found.image, value, atol=1e-3)
     assert found.seen.all()
     assert (found.truth == 1).all()
+
+
+def test_a_shrunk_sample_is_what_a_reviewed_piece_of_it_is() -> None:
+    rng = np.random.default_rng(1)
+    image = rng.random((7, 10, 3), np.float32).astype(np.float16)
+    truth = rng.integers(0, 3, (7, 10)).astype(np.uint8)
+    found = shrunk_sample(Sample("a", image, truth, record="r", source="s"), 2)
+    expected = shrunk(Evidence("a", 0, image, truth, np.full_like(truth, REVIEWED)), 2)
+    np.testing.assert_array_equal(found.image, expected.image)
+    np.testing.assert_array_equal(found.truth, expected.truth)
+    assert (found.name, found.record, found.source) == ("a", "r", "s")
+    assert (found.image.dtype, found.truth.dtype) == (np.float16, np.uint8)
+
+
+def test_a_sample_that_is_not_shrunk_is_not_copied() -> None:
+    sample = Sample("a", np.zeros((2, 2, 1), np.float32), np.zeros((2, 2), np.uint8))
+    assert shrunk_sample(sample, 1) is sample

@@ -19,12 +19,13 @@ from napari_rwkvseg.engine.train import (
     Trainer,
     TrainingDivergedError,
     draw_batch,
-    fresh_network,
+    initial_network,
     learning_rate,
     train,
 )
 from napari_rwkvseg.engine.train_options import TrainOptions
 from napari_rwkvseg.engine.validate import Score
+from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.network.config import NetworkConfig, tiny
 from napari_rwkvseg.network.model import SegmentationNetwork
 
@@ -73,7 +74,7 @@ def run(
 
 
 def trainer_of(config: NetworkConfig) -> Trainer[SegmentationNetwork]:
-    return Trainer(fresh_network(config, OPTIONS.seed), OPTIONS, CPU)
+    return Trainer(initial_network(config, OPTIONS.seed), OPTIONS, CPU)
 
 
 def weights(network: SegmentationNetwork) -> dict[str, Tensor]:
@@ -216,7 +217,7 @@ def test_a_network_settles_from_the_best_average_on_calmer_views(
 
 
 def test_the_average_is_young_again_when_a_network_settles() -> None:
-    trainer = Trainer(fresh_network(CONFIG, 0), replace(OPTIONS, steps=1000, settle=9), CPU)
+    trainer = Trainer(initial_network(CONFIG, 0), replace(OPTIONS, steps=1000, settle=9), CPU)
     trainer.settle()
     trainer.step(*draw_batch(SAMPLES, EVEN, OPTIONS, 1000), 1000)
     name = "decoder.classify.weight"
@@ -274,3 +275,51 @@ def test_options_that_cannot_be_are_refused(change: dict[str, object], message: 
 def test_nothing_to_train_on_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one image to train on"):
         finish(train([], SAMPLES, CONFIG, OPTIONS, CPU))
+
+
+def test_a_network_begins_at_the_weights_of_another_where_they_fit() -> None:
+    start = initial_network(CONFIG, 3)
+    two_classes = replace(CONFIG, n_classes=3)
+    first, second = (initial_network(two_classes, 0, start) for _ in range(2))
+    assert_same(weights(first), weights(second))  # what is fresh is drawn by the seed
+    kept = {k: v for k, v in weights(start).items() if not k.startswith("decoder.classify")}
+    assert_same(kept, {k: weights(first)[k] for k in kept})
+    assert first.config == two_classes
+    other = initial_network(two_classes, 1, start)
+    fresh = "decoder.classify.weight"
+    assert not torch.equal(weights(first)[fresh], weights(other)[fresh])
+
+
+def test_a_start_with_other_levels_is_refused() -> None:
+    start = initial_network(replace(CONFIG, widths=(8, 8, 8, 16)), 0)
+    with pytest.raises(RwkvSegError, match=r"\(8, 8, 8, 8\) channels .* start at one of"):
+        initial_network(CONFIG, 0, start)
+
+
+def test_training_starts_where_it_is_told() -> None:
+    start = initial_network(CONFIG, 3)
+    memory = Memory()
+    options = replace(OPTIONS, steps=1, validate_every=1, learning_rate=1e-9, warmup=1)
+    finish(train(SAMPLES, SAMPLES[:1], CONFIG, options, CPU, keeper=memory, start=start))
+    name = "stem.detail.0.weight"
+    after = memory.kept[0][0][f"network/{name}"]
+    torch.testing.assert_close(after, weights(start)[name], atol=1e-6, rtol=0)
+
+
+def test_a_network_that_shrinks_its_images_learns_from_shrunk_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[tuple[int, int, float]] = []
+
+    def watch(
+        sample: Sample, crop: int, augmentation: Augmentation, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        drawn.append((*sample.truth.shape, crop))
+        return draw_view(sample, crop, augmentation, rng)
+
+    monkeypatch.setattr(train_module, "draw_view", watch)
+    config, options = replace(CONFIG, shrink=2), replace(OPTIONS, steps=1, crop=64)
+    network, score = finish(train(SAMPLES, SAMPLES[:2], config, options, CPU))
+    assert set(drawn) == {(20, 24, 32)}  # of images 40 x 48
+    assert network.config == config
+    assert score.n == 2

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from skimage.io import imsave
 
 from napari_rwkvseg.engine.card import ModelCard
 from napari_rwkvseg.engine.dataset import DatasetError, read_index
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Progress, finish
 from napari_rwkvseg.engine.train_options import TrainOptions
+from napari_rwkvseg.errors import ModelNotFoundError
 from napari_rwkvseg.network.config import SIZES, NetworkConfig, tiny
 from napari_rwkvseg.store.dataset import read_pair, read_samples
 from napari_rwkvseg.store.model_file import read_model
@@ -154,3 +156,23 @@ def test_a_mask_of_another_shape_is_refused(tmp_path: Path) -> None:
     imsave(data / "masks/0.png", np.zeros((30, 40), np.uint8), check_contrast=False)
     with pytest.raises(DatasetError, match=r"mask has shape \(30, 40\), the image \(40, 40\)"):
         read_pair(read_index(data, "train")[0])
+
+
+def test_a_run_starts_at_another_model_and_its_card_says_so(tmp_path: Path) -> None:
+    first = training_run(tmp_path)
+    start = finish(train_model(first)).network
+    still = replace(OPTIONS, start=str(first.out), steps=1, learning_rate=1e-9)
+    second = replace(first, out=tmp_path / "second.safetensors", options=still)
+    network = finish(train_model(second)).network
+    for name, weight in network.named_parameters():
+        torch.testing.assert_close(weight, start.get_parameter(name), atol=1e-3, rtol=1e-3)
+    command = read_model(second.out).card.command
+    assert command.endswith("--seed 0 --start discs.safetensors --threads 1")
+    assert str(tmp_path) not in command
+
+
+def test_a_start_that_does_not_exist_is_named_before_anything_is_learnt(tmp_path: Path) -> None:
+    run = training_run(tmp_path, options=replace(OPTIONS, start="nowhere"))
+    with pytest.raises(ModelNotFoundError, match="'nowhere'"):
+        finish(train_model(run))
+    assert not run.log.exists()
