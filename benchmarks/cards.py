@@ -1,46 +1,35 @@
 """Finish the card of a model: scores under the options that users have, over several seeds.
 
-    python -m benchmarks.cards --models S0 S1 S2 --data DIR [DIR …] --out FILE [--limits TEXT]
+    python -m benchmarks.cards --model FILE --data DIR [DIR …] --out FILE [--limits TEXT]
 
-S0 is the model that ships, fixed beforehand and not chosen by its score; the others were trained by
-the same command with other seeds. Each is scored as `evaluate` does, on the part "val" of every
-data folder. The images that S0 does worst on are printed, for whoever writes `--limits`.
+The model that ships is seed 0, fixed beforehand and not chosen by its score. It is scored as
+`evaluate` does, on the part "val" of every data folder; the scores of other seeds, trained by the
+same command, are those that `benchmarks.seeds` kept. The images that it does worst on are printed,
+for whoever writes `--limits`.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from napari_rwkvseg.api import Segmenter, load_model
-from napari_rwkvseg.cli.evaluate import mean_over_classes, score_records
-from napari_rwkvseg.engine.dataset import read_index
-from napari_rwkvseg.engine.metrics import ImageScore, Summary, summarise
+from benchmarks.scores import score_model, summary_of
+from benchmarks.seeds import SCORES, read_scores
+from napari_rwkvseg.api import load_model
+from napari_rwkvseg.cli.evaluate import mean_over_classes
+from napari_rwkvseg.engine.metrics import Summary
 from napari_rwkvseg.engine.prediction import PredictOptions
-from napari_rwkvseg.engine.progress import finish
 from napari_rwkvseg.store.model_file import write_model
 
 WORST = 5  # images to look at
 
 
-def score_model(segmenter: Segmenter, folders: Sequence[Path]) -> tuple[ImageScore, ...]:
-    """Return the scores of all validation images of some folders."""
-    records = [record for folder in folders for record in read_index(folder, "val")]
-    return finish(score_records(segmenter, records))
-
-
-def summary_of(images: Sequence[ImageScore]) -> Summary:
-    """Return mean and spread over images, each the mean over its classes."""
-    return summarise([mean_over_classes(image) for image in images])
-
-
-def metrics_of(summaries: Sequence[Summary]) -> dict[str, float]:
-    """Return the entries of a card: the first model's scores, and the spread over the seeds."""
-    first = summaries[0]
+def metrics_of(first: Summary, others: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the entries of a card: the model's scores, and the spread over the seeds."""
     metrics: dict[str, float] = {
         "dice_mean": first.dice_mean,
         "dice_sd": first.dice_sd,
@@ -48,12 +37,12 @@ def metrics_of(summaries: Sequence[Summary]) -> dict[str, float]:
         "iou_sd": first.iou_sd,
         "n": first.n,
     }
-    if len(summaries) > 1:
+    if others:
         for name in ("dice", "iou"):
-            values = [getattr(summary, f"{name}_mean") for summary in summaries]
+            values = [metrics[f"{name}_mean"], *(other[f"{name}_mean"] for other in others)]
             metrics[f"{name}_seeds_mean"] = float(np.mean(values))
             metrics[f"{name}_seeds_sd"] = float(np.std(values, ddof=1))
-        metrics["seeds"] = len(summaries)
+        metrics["seeds"] = 1 + len(others)
     return metrics
 
 
@@ -62,22 +51,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--models", type=Path, nargs="+", required=True)
+    parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--limits", default="", help="what the model is not good at, in words")
+    parser.add_argument("--seeds", type=Path, default=SCORES, help="scores of other seeds")
     parser.add_argument("--threads", type=int, default=1)
     parsed = parser.parse_args(arguments)
-    options = PredictOptions(device="cpu", threads=parsed.threads)
-    segmenters = [load_model(path, options) for path in parsed.models]
-    scores = [score_model(segmenter, parsed.data) for segmenter in segmenters]
-    worst = sorted(scores[0], key=lambda image: mean_over_classes(image).dice)[:WORST]
+    segmenter = load_model(parsed.model, PredictOptions(device="cpu", threads=parsed.threads))
+    images = score_model(segmenter, parsed.data)
+    worst = sorted(images, key=lambda image: mean_over_classes(image).dice)[:WORST]
     for image in worst:
         print(f"worst: {image.name}  Dice {mean_over_classes(image).dice:.4f}")
-    model = segmenters[0].model
-    metrics = metrics_of([summary_of(images) for images in scores])
+    model, name = segmenter.model, parsed.out.stem
+    others = list(read_scores(parsed.seeds).get(name, {}).values())
+    metrics = metrics_of(summary_of(images), others)
     limits = parsed.limits or model.card.limits
-    card = replace(model.card, name=parsed.out.stem, metrics=metrics, limits=limits)
+    card = replace(model.card, name=name, metrics=metrics, limits=limits)
     write_model(parsed.out, replace(model, card=card, sha256=""), half=True)
     print("  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
-from benchmarks import cards
+from benchmarks import cards, seeds
+from benchmarks.scores import score_model, summary_of
+from napari_rwkvseg.api import load_model
 from napari_rwkvseg.engine.metrics import Summary
 from napari_rwkvseg.store.model_file import read_model, write_model
 from tests.corrected import discs, model
@@ -29,23 +33,24 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_first_model_is_written_with_scores_and_their_spread(
+def test_the_model_is_written_with_its_scores_and_their_spread_over_the_seeds(
     tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
-    for file, border in zip(files, (0.5, 0.9), strict=True):
-        write_model(file, model(border=border))
-    out = tmp_path / "discs.safetensors"
-    paths = ["--models", *map(str, files), "--data", str(data), "--out", str(out)]
+    file, out, seeds = (tmp_path / name for name in ("a.safetensors", "discs.safetensors", "s"))
+    write_model(file, model(border=0.5))
+    kept = {"1": {"dice_mean": 0.5, "iou_mean": 0.25, "n": 2}}
+    seeds.write_text(json.dumps({"discs": kept, "other": {}}), encoding="utf-8")
+    paths = ["--model", str(file), "--data", str(data), "--out", str(out), "--seeds", str(seeds)]
     cards.main([*paths, "--limits", "Squares."])
-    made, first = read_model(out), read_model(files[0])
+    made, first = read_model(out), read_model(file)
     assert (made.card.name, made.card.limits) == ("discs", "Squares.")
     assert made.card.metrics["seeds"] == 2
     assert made.card.metrics["n"] == 2
-    ours, theirs = (cards.summary_of(cards.score_model(cards.load_model(f), [data])) for f in files)
+    ours = summary_of(score_model(load_model(file), [data]))
     assert made.card.metrics["dice_mean"] == ours.dice_mean
-    spread = np.std([ours.dice_mean, theirs.dice_mean], ddof=1)
+    spread = np.std([ours.dice_mean, 0.5], ddof=1)
     assert made.card.metrics["dice_seeds_sd"] == pytest.approx(spread)
+    assert made.card.metrics["iou_seeds_mean"] == pytest.approx((ours.iou_mean + 0.25) / 2)
     assert spread > 0
     assert replace(made.card, metrics={}, limits="") == replace(
         first.card, metrics={}, name="discs"
@@ -54,5 +59,45 @@ def test_the_first_model_is_written_with_scores_and_their_spread(
 
 
 def test_one_seed_has_no_spread() -> None:
-    metrics = cards.metrics_of([Summary(3, 0.9, 0.1, 0.8, 0.2)])
+    metrics = cards.metrics_of(Summary(3, 0.9, 0.1, 0.8, 0.2), [])
     assert metrics == {"dice_mean": 0.9, "dice_sd": 0.1, "iou_mean": 0.8, "iou_sd": 0.2, "n": 3}
+
+
+def test_a_tiny_model_without_a_recipe_of_its_own_follows_that_of_base(tmp_path: Path) -> None:
+    for name in ("a", "b", "b-tiny"):
+        (tmp_path / f"{name}.json").write_text("{}", encoding="utf-8")
+    assert seeds_of("a", tmp_path) == ("a.json", {})
+    assert seeds_of("a-tiny", tmp_path) == ("a.json", {"size": "tiny"})
+    assert seeds_of("b-tiny", tmp_path) == ("b-tiny.json", {})
+
+
+def seeds_of(name: str, folder: Path) -> tuple[str, dict[str, str]]:
+    recipe, changes = seeds.recipe_of(name, folder)
+    return recipe.file, changes
+
+
+def test_seeds_are_trained_once_and_their_scores_kept(
+    tmp_path: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    index = data / "index.csv"
+    lines = index.read_text("utf-8").splitlines()
+    index.write_text("\n".join([*lines, lines[1].replace("val", "train")]), encoding="utf-8")
+    training = {"size": "tiny", "steps": 2, "crop": 32, "batch": 1}
+    (tmp_path / "discs.json").write_text(json.dumps({"training": training}), encoding="utf-8")
+    monkeypatch.setattr(seeds, "recipe_of", partial(seeds.recipe_of, folder=tmp_path))
+    scores, folder = tmp_path / "scores.json", tmp_path / "models"
+    scores.write_text(json.dumps({"other": {"1": {"dice_mean": 0.5}}}), encoding="utf-8")
+    command = ["discs", "--data", str(data), "--folder", str(folder), "--json", str(scores)]
+    seeds.main([*command, "--seeds", "1"])
+    seeds.main([*command, "--seeds", "1", "2"])
+    assert capsys.readouterr().out.count("Dice") == 2  # seed 1 was not trained again
+    kept = seeds.read_scores(scores)
+    assert kept["other"] == {"1": {"dice_mean": 0.5}}
+    assert list(kept["discs"]) == ["1", "2"]
+    again = summary_of(score_model(load_model(folder / "discs-seed2.safetensors"), [data]))
+    assert kept["discs"]["2"]["dice_mean"] == pytest.approx(again.dice_mean)
+    assert kept["discs"]["2"]["n"] == 2
+    assert read_model(folder / "discs-seed2.safetensors").card.seed == 2
