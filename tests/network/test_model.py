@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -114,6 +115,18 @@ def test_one_image_is_enough_to_train_on() -> None:
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_no_class_is_ahead_wherever_a_fresh_network_sees_anything(
+    seed: int, n_classes: int
+) -> None:
+    votes = network(replace(SMALL, n_classes=n_classes), seed).decoder.classify
+    torch.testing.assert_close(votes.weight.sum(dim=1), torch.zeros(n_classes))
+    assert not votes.bias.any()
+    for one, other in pairwise(votes.weight):  # of what is seen some speaks for either
+        assert (one - other).min() < 0 < (one - other).max()
 
 
 def test_images_of_a_batch_do_not_see_each_other() -> None:
