@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import explorer, latency, operator, peers, timing
+from benchmarks import explorer, foundation, latency, operator, peers, timing
 
 
 @pytest.fixture(autouse=True)
@@ -169,3 +170,21 @@ def test_explorer_times_answers_and_compares_gates(
     assert [row["what"] for row in rows] == names
     assert all(row["CPU ms"] > 0 for row in rows[:3])
     assert [row["pairs"] for row in rows[3:]] == [1, 4]
+
+
+def test_an_encoder_is_timed_beside_ours_and_one_that_is_missing_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foundation, "import_module", without("transformers"))
+    small = partial(torch.nn.Conv2d, 3, 5, 1)
+    encoders = {"small": (small, 32), "SAM ViT-B": foundation.ENCODERS["SAM ViT-B"]}
+    monkeypatch.setattr(foundation, "ENCODERS", encoders)
+    foundation.main(["--rounds", "1", "--json", "-"])
+    result = json.loads(capsys.readouterr().out)
+    (row,) = result["rows"]
+    assert (row["encoder"], row["side"], row["parameters M"]) == ("small", 32, 2e-5)
+    assert row["theirs / ours"] == pytest.approx(row["CPU s"] / row["ours, CPU s"])
+    assert row["theirs / ours"] < 1  # one convolution takes less than a network
+    assert result["skipped"] == [
+        "SAM ViT-B: No module named 'transformers'; it comes with the extra bench"
+    ]
