@@ -168,7 +168,7 @@ def measure_cost(method: Network) -> dict[str, Any]:
 
 
 class Record:
-    """The figures so far, in a file.
+    """The figures so far, in a file that several programs may fill side by side.
 
     Parameters
     ----------
@@ -181,17 +181,23 @@ class Record:
     def __init__(self, path: Path, budget: dict[str, Any]) -> None:
         self._path = path
         self.figures: dict[str, Any] = {"budget": budget, "costs": {}, "cells": {}}
-        if path.exists():
-            self.figures = json.loads(path.read_text("utf-8"))
+        self._read()
         if self.figures["budget"] != budget:
             raise SystemExit(f"{path} holds figures of another budget: name another file.")
 
     def fill(self, group: str, key: str, measure: Callable[[], dict[str, Any]]) -> None:
-        """Measure and write, unless that was done before."""
+        """Measure and write, unless that was done before, here or by another program."""
+        self._read()
         if key in self.figures[group]:
             return
-        self.figures[group][key] = measure()
-        write_atomic(self._path, json.dumps(self.figures, indent=1).encode())
+        found = measure()
+        self._read()  # it took a minute: others may have written
+        self.figures[group][key] = found
+        write_atomic(self._path, json.dumps(self.figures).encode())
+
+    def _read(self) -> None:
+        if self._path.exists():
+            self.figures = json.loads(self._path.read_text("utf-8"))
 
 
 def run(parsed: argparse.Namespace, record: Record) -> None:

@@ -94,6 +94,19 @@ def test_cells_are_scored_image_by_image_and_measured_once(root: Path) -> None:
     assert [options.seed for options in Threshold.learnt] == [0, 1]
 
 
+def test_programs_side_by_side_keep_each_other_s_cells(tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    ours, theirs = (quality.Record(path, {"steps": 1}) for _ in range(2))
+
+    def while_others_write() -> dict[str, Any]:
+        theirs.fill("cells", "b", lambda: {"n": 2})
+        return {"n": 1}
+
+    ours.fill("cells", "a", while_others_write)
+    assert json.loads(path.read_text("utf-8"))["cells"] == {"a": {"n": 1}, "b": {"n": 2}}
+    theirs.fill("cells", "a", lambda: pytest.fail("measured twice"))
+
+
 def test_figures_of_another_budget_are_not_mixed(root: Path) -> None:
     measured(root, "--only", "full", "--seeds", "0")
     with pytest.raises(SystemExit, match="holds figures of another budget"):
