@@ -92,15 +92,8 @@ class NetworkConfig:
         self._check_scale()
 
     def _check_scale(self) -> None:
-        if (
-            self.shrink < 1
-            or self.enlarge not in ENLARGEMENTS
-            or 1
-            not in (
-                self.shrink,
-                self.enlarge,
-            )
-        ):
+        fits = self.shrink >= 1 and self.enlarge in ENLARGEMENTS
+        if not fits or min(self.shrink, self.enlarge) > 1:
             raise ValueError(
                 f"shrink must be at least 1, enlarge one of {ENLARGEMENTS}, and one of them 1; "
                 f"got {self.shrink} and {self.enlarge}"
