@@ -84,11 +84,11 @@ def rebuilt(network: SegmentationNetwork, config: NetworkConfig) -> Segmentation
     network : SegmentationNetwork
         Not changed.
     config : NetworkConfig
-        Of the copy. Weights of the same shape are kept, others are fresh.
+        Of the copy. Weights of the same name and shape are kept, others are fresh.
     """
     with torch.random.fork_rng(devices=[]):
         fresh = build_network(config)
-    old = network.state_dict()
-    kept = {k: old[k] for k, new in fresh.state_dict().items() if old[k].shape == new.shape}
+    shapes = {name: weight.shape for name, weight in fresh.state_dict().items()}
+    kept = {k: old for k, old in network.state_dict().items() if shapes.get(k) == old.shape}
     fresh.load_state_dict(kept, strict=False)
     return fresh.eval()

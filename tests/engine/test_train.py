@@ -290,6 +290,14 @@ def test_a_network_begins_at_the_weights_of_another_where_they_fit() -> None:
     assert not torch.equal(weights(first)[fresh], weights(other)[fresh])
 
 
+def test_a_start_without_some_parts_leaves_these_fresh() -> None:
+    start = initial_network(replace(CONFIG, gate=False, decoder="shuffle"), 3)
+    network = initial_network(CONFIG, 0, start)
+    assert network.config == CONFIG
+    name = "stem.detail.0.weight"
+    assert torch.equal(weights(network)[name], weights(start)[name])
+
+
 def test_a_start_with_other_levels_is_refused() -> None:
     start = initial_network(replace(CONFIG, widths=(8, 8, 8, 16)), 0)
     with pytest.raises(RwkvSegError, match=r"\(8, 8, 8, 8\) channels .* start at one of"):
