@@ -76,7 +76,7 @@ class Kind:
 
 KINDS = {
     "nuclei": Kind("dsb2018_nuclei"),
-    "polyp": Kind("kvasir_seg_polyp", blocks=2),
+    "polyp": Kind("kvasir_seg_polyp", blocks=4),
     "vessels": Kind("chase_db1_vessels", blocks=2),
     "hippocampus": Kind("hippocampus_mr", slices=4, augmentation=UPRIGHT),
     "ultrasound": Kind("busi_subset_us", blocks=2),
