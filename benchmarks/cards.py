@@ -1,11 +1,13 @@
 """Finish the card of a model: scores under the options that users have, over several seeds.
 
-    python -m benchmarks.cards --model FILE --data DIR [DIR …] --out FILE [--limits TEXT]
+    python -m benchmarks.cards --model FILE --data DIR [DIR …] --out FILE [--recipe FILE]
+        [--limits TEXT]
 
 The model that ships is seed 0, fixed beforehand and not chosen by its score. It is scored as
 `evaluate` does, on the part "val" of every data folder; the scores of other seeds, trained by the
 same command, are those that `benchmarks.seeds` kept. The images that it does worst on are printed,
-for whoever writes `--limits`.
+for whoever writes `--limits`. What a recipe says of a card goes before what the model says, so that
+words can be mended without training again.
 """
 
 from __future__ import annotations
@@ -21,9 +23,11 @@ from benchmarks.scores import score_model, summary_of
 from benchmarks.seeds import SCORES, read_scores
 from napari_rwkvseg.api import load_model
 from napari_rwkvseg.cli.evaluate import mean_over_classes
+from napari_rwkvseg.engine.card import ModelCard
 from napari_rwkvseg.engine.metrics import Summary
 from napari_rwkvseg.engine.prediction import PredictOptions
 from napari_rwkvseg.store.model_file import write_model
+from napari_rwkvseg.store.recipe import Recipe, read_recipe
 
 WORST = 5  # images to look at
 
@@ -46,6 +50,12 @@ def metrics_of(first: Summary, others: Sequence[Mapping[str, float]]) -> dict[st
     return metrics
 
 
+def described(card: ModelCard, recipe: Recipe) -> ModelCard:
+    """Return a card with what a recipe says of it."""
+    about = recipe.model_card(card.name, recipe.options({"size": card.size}))
+    return replace(card, **{entry: getattr(about, entry) for entry in ("title", *recipe.card)})
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Score, print, write."""
     parser = argparse.ArgumentParser(
@@ -54,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--recipe", type=Path, help="whose words the card gets")
     parser.add_argument("--limits", default="", help="what the model is not good at, in words")
     parser.add_argument("--seeds", type=Path, default=SCORES, help="scores of other seeds")
     parser.add_argument("--threads", type=int, default=1)
@@ -68,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     metrics = metrics_of(summary_of(images), others)
     limits = parsed.limits or model.card.limits
     card = replace(model.card, name=name, metrics=metrics, limits=limits)
+    if parsed.recipe is not None:
+        card = described(card, read_recipe(parsed.recipe))
     write_model(parsed.out, replace(model, card=card, sha256=""), half=True)
     print("  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
 

@@ -33,13 +33,14 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Write all pictures and tables, and name them."""
-    from napari_rwkvseg.engine.explain import ExplainOptions, as_one_channel, explain
+    from napari_rwkvseg.engine.explain import as_one_channel, explain
+    from napari_rwkvseg.engine.predict import PredictOptions
     from napari_rwkvseg.store.scan_report import write_report
 
     image = as_one_channel(read_image(parsed.image, parsed.axes), parsed.channel)
     index = chosen_plane(image, parsed.plane)
     model = Library().load(parsed.model)
-    options = ExplainOptions(parsed.tile, min(ExplainOptions.overlap, parsed.tile // 4))
+    options = PredictOptions(parsed.tile, min(PredictOptions.overlap, parsed.tile // 4))
     seen = run_with_bar(explain(model, image, index, options=options), "reading")
     if not seen.trace.layers:
         raise ValueError(f'Model "{model.card.name}" does not scan: there is nothing to draw.')

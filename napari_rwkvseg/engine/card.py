@@ -32,7 +32,11 @@ class ModelCard:
         Lower and upper percentile of the intensity normalisation, in percent.
     object_width : float
         Width of the objects that it has learnt, in pixels of the image, see `object_width` in
-        `scale`; 0 if not known.
+        `widths`; 0 if not known.
+    frame_side : float
+        Where all images show the same scene, whole: the root of the area of those that it has
+        learnt, in pixels. Larger ones are brought to that size, see `at_frame` in `scale`. 0 where
+        a pixel is a length, as in microscopy, and images are read as they are.
     min_size : int
         Pixels of the smallest object that it should find, from `least_size` in `doubt`; smaller
         ones are left out unless people choose another size. 0 leaves out nothing.
@@ -62,6 +66,7 @@ class ModelCard:
     objects: bool = False
     percentiles: tuple[float, float] = (1.0, 99.8)
     object_width: float = 0.0
+    frame_side: float = 0.0
     min_size: int = 0
     peak: float = 0.0
     size: str = ""

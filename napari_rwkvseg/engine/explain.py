@@ -20,7 +20,7 @@ from napari_rwkvseg.engine.device import limited_threads
 from napari_rwkvseg.engine.heat import Heat, field_heat, look_heat, word_heat
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.intensity import Window, measure_window, normalise, to_channels
-from napari_rwkvseg.engine.predict import ONE_TILE
+from napari_rwkvseg.engine.predict import DEFAULTS, ONE_TILE, PredictOptions, as_read
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.scan_path import ScanPath, scan_path
 from napari_rwkvseg.engine.tiles import Tile, plan_tiles
@@ -30,20 +30,6 @@ from napari_rwkvseg.network.receptive_field import ReceptiveField, receptive_fie
 from napari_rwkvseg.network.trace import NetworkTrace, record
 
 Pixel = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class ExplainOptions:
-    """How the prediction is computed whose reading is to be explained.
-
-    Attributes
-    ----------
-    tile, overlap : int
-        As in `PredictOptions`, pixels.
-    """
-
-    tile: int = 512
-    overlap: int = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +123,7 @@ def explain(
     image: ImageData,
     index: tuple[int, ...] = (),
     focus: Pixel | None = None,
-    options: ExplainOptions | None = None,
+    options: PredictOptions = DEFAULTS,
     window: Window | None = None,
     token: CancelToken | None = None,
 ) -> Job[Explanation]:
@@ -153,8 +139,8 @@ def explain(
         Which plane, along the lead axes.
     focus : tuple of int, optional
         Row and column of interest, in a plane that is read in tiles; its middle by default.
-    options : ExplainOptions, optional
-        Tiles of the prediction.
+    options : PredictOptions
+        How the prediction is computed; only its tiles count here.
     window : Window, optional
         Of this image, if it is known already.
     token : CancelToken, optional
@@ -167,7 +153,8 @@ def explain(
     Cancelled
         If the token asks to stop.
     """
-    token, options = token or CancelToken(), options or ExplainOptions()
+    token = token or CancelToken()
+    fitted, options = as_read(model, image, options)
     yield Progress(0, 2, "Reading intensities")
     if window is None:
         window, _ = measure_window(image, model.card.percentiles, token)
@@ -176,7 +163,7 @@ def explain(
     plane = to_channels(values, model.network.config.in_channels, image.name)
     token.raise_if_cancelled()
     yield Progress(1, 2, "Following the scan")
-    network = copy.deepcopy(model.network).cpu().eval().requires_grad_(False)
+    network = copy.deepcopy(fitted.network).cpu().eval().requires_grad_(False)
     with limited_threads():
         seen = record(network, _as_tensor(plane))
     token.raise_if_cancelled()
@@ -184,7 +171,7 @@ def explain(
 
 
 def part_read(
-    shape: tuple[int, int], focus: Pixel | None, options: ExplainOptions
+    shape: tuple[int, int], focus: Pixel | None, options: PredictOptions
 ) -> tuple[Tile, int]:
     """Return the tile of a plane that decides most about a pixel, and how many there are.
 
@@ -194,8 +181,8 @@ def part_read(
         Rows and columns of the plane.
     focus : tuple of int or None
         Row and column; None is the middle.
-    options : ExplainOptions
-        Tiles of the prediction.
+    options : PredictOptions
+        Its tiles count.
     """
     if max(shape) <= ONE_TILE * options.tile:
         return Tile(0, 0, *shape), 1

@@ -17,11 +17,12 @@ from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.intensity import Window, measure_window, to_channels, wrong_channels
 from napari_rwkvseg.engine.prediction import Prediction, PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
+from napari_rwkvseg.engine.scale import at_frame, frame_side
 from napari_rwkvseg.engine.source import PlaneSource, shifted, widened
 from napari_rwkvseg.engine.tiles import Blender, Tile, plan_tiles
 from napari_rwkvseg.errors import BadImageError, RwkvSegError
 
-__all__ = ["PredictOptions", "Prediction", "predict"]
+__all__ = ["PredictOptions", "Prediction", "as_read", "predict"]
 
 ONE_TILE = 1.25  # a plane hardly larger than a tile is computed whole: faster, and no seam
 
@@ -82,7 +83,7 @@ def predict(
     yield Progress(0, 1, "Reading intensities")
     window, notes = measure_window(image, model.card.percentiles, token)
     device, note = choose_device(options.device)
-    run = _Run(model, image, options, token, window, where, device)
+    run = _Run(*as_read(model, image, options), image, token, window, where, device)
     threads_before = limit_threads(options.threads)
     try:
         if not window.constant:
@@ -100,12 +101,22 @@ def predict(
     )
 
 
+def as_read(
+    model: Model, image: ImageData, options: PredictOptions
+) -> tuple[Model, PredictOptions]:
+    """Return the model at the scale at which it reads an image, and tiles that grow with it."""
+    fitted = at_frame(model, frame_side(image.plane_shape))
+    return fitted, options.grown(fitted.network.config.shrink / model.network.config.shrink)
+
+
 class _Run:
     """One prediction on its way: the result so far, and the effort that memory allows.
 
     Parameters
     ----------
-    model, image, options, token
+    model, options
+        From `as_read`.
+    image, token
         As for `predict`.
     window : Window
         Intensities that become 0 and 1.
@@ -118,8 +129,8 @@ class _Run:
     def __init__(
         self,
         model: Model,
-        image: ImageData,
         options: PredictOptions,
+        image: ImageData,
         token: CancelToken,
         window: Window,
         where: tuple[slice, ...],

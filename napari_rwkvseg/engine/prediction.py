@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,10 @@ class PredictOptions:
             raise ValueError(f"tile must be at least 32 pixels, got {self.tile}")
         if not 0 <= self.overlap <= self.tile // 2:
             raise ValueError(f"overlap must be 0 to {self.tile // 2} pixels, got {self.overlap}")
+
+    def grown(self, factor: float) -> PredictOptions:
+        """Return the options for an image whose pixels are smaller by a factor of at least 1."""
+        return replace(self, tile=round(factor * self.tile), overlap=int(factor * self.overlap))
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,13 @@ from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.engine.finetune import Finetuned, finetune
 from napari_rwkvseg.engine.judge import Verdict, judge
 from napari_rwkvseg.engine.progress import CancelToken, Job
-from napari_rwkvseg.engine.scale import evidence_width, fitting_shrink, with_shrink
+from napari_rwkvseg.engine.scale import (
+    at_frame,
+    evidence_width,
+    fitting_shrink,
+    frame_side,
+    with_shrink,
+)
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.network.model import SegmentationNetwork
 
@@ -73,7 +79,7 @@ class Candidate:
         Whether it is better.
     share : float
         Of that way; 1 is all of it.
-    object_width : float
+    object_width, frame_side : float
         For the card of the new model.
     limits : Limits
         What its finds must have to count, for the card too.
@@ -83,6 +89,7 @@ class Candidate:
     verdict: Verdict
     share: float = 1.0
     object_width: float = 0.0
+    frame_side: float = 0.0
     limits: Limits = KEEP_ALL
 
 
@@ -126,6 +133,7 @@ def retrain(
         raise ValueError("too few corrections: some must be held out to judge by. Accept more.")
     if not (lesson.fresh or lesson.replay):
         raise ValueError("all corrections at hand are held out to judge by. Correct another image.")
+    model = _at_usual_frame(model, lesson.held_out)
     names, old_names = lesson.class_names, model.card.class_names
     shared = shared_classes(names, old_names)
     start = clock()
@@ -154,7 +162,10 @@ def retrain(
     least = least_size((*lesson.fresh, *lesson.replay)) or model.card.min_size
     court = _Court(lesson, parts, old, least, options.seed, device, token)
     found = yield from _longest_step(network, tuned, court)
-    return replace(found, object_width=width)
+    # at another scale it learns objects of another kind: what it knows is no longer whole frames
+    frames = network.config.shrink == model.network.config.shrink
+    side = model.card.frame_side if frames else 0.0
+    return replace(found, object_width=width, frame_side=side)
 
 
 def compare(
@@ -189,6 +200,12 @@ def compare(
     before = yield from _count_found(old, held_out, class_names, device, token)
     after = yield from _count_found(new, held_out, class_names, device, token)
     return _verdict(held_out, class_names, before, after, seed)
+
+
+def _at_usual_frame(model: Model, held_out: Sequence[HeldOut]) -> Model:
+    """Return the model as it reads images of the size of those that judge."""
+    sides = [frame_side(held.evidence.truth.shape) for held in held_out]
+    return at_frame(model, float(np.median(sides))) if sides else model
 
 
 def _at_fitting_scale(
@@ -301,6 +318,7 @@ def _count_found(
     token: CancelToken | None,
 ) -> Job[Counts]:
     """Count what a finished model finds, as it predicts; a class that it does not know, nowhere."""
+    model = _at_usual_frame(model, held_out)
     there = dict(shared_classes(class_names, model.card.class_names))
     rows = [there.get(number) for number in range(1, 1 + len(class_names))]
     limits = Limits(model.card.min_size, model.card.peak)

@@ -17,6 +17,7 @@ import numpy as np
 import skimage  # its parts load at first use: in a worker, and only where something is shrunk
 from numpy.typing import NDArray
 
+from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.dataset import Sample
 from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.engine.progress import CancelToken
@@ -25,11 +26,48 @@ from napari_rwkvseg.network.config import NetworkConfig
 from napari_rwkvseg.network.model import SegmentationNetwork, rebuilt
 
 MOST_SHRUNK = 8
+UP = 0.3  # rounds 1.7 to 2: a scene too large by half costs vessels 0.4 points, one too small 1.9
 COARSER = 0.25  # powers of two: half the size costs a quarter, and a view shows more around
 LEAST_SIDE = 80  # pixels that an image keeps when it is shrunk
 MOST_MEASURED = 64  # pieces: more change nothing
 SLIVER = 0.1  # of the usual foreground: an image with less has lost its objects to the judge
 MEASURED_SIDE = 512  # pixels of a piece that are measured, each way: seconds count
+
+
+def frame_side(shape: Sequence[int]) -> float:
+    """Return how large a frame of some rows and columns is: the root of its area, in pixels."""
+    return math.sqrt(math.prod(shape))
+
+
+def at_frame(model: Model, side: float) -> Model:
+    """Return a model that reads frames of some size as it has learnt them.
+
+    The same scene fills many more pixels for one camera than for another, and a network finds what
+    it knows where this is about as large as it was when it learnt.
+
+    Parameters
+    ----------
+    model : Model
+        Not changed.
+    side : float
+        From `frame_side`.
+
+    Returns
+    -------
+    Model
+        The same weights with another `shrink`, and a card whose widths and sides are in pixels of
+        such frames; `model` itself where the frames are hardly larger or it has not learnt frames.
+        Smaller ones stay as they are: they may be parts of a frame.
+    """
+    config, card = model.network.config, model.card
+    if not card.frame_side or config.enlarge > 1:
+        return model
+    shrink = max(config.shrink, int(config.shrink * side / card.frame_side + UP))
+    if shrink == config.shrink:
+        return model
+    grown = shrink / config.shrink
+    card = replace(card, frame_side=grown * card.frame_side, object_width=grown * card.object_width)
+    return replace(model, network=with_shrink(model.network, shrink), card=card)
 
 
 def evidence_width(pieces: Sequence[Evidence], token: CancelToken | None = None) -> float:

@@ -205,6 +205,7 @@ CARD_CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "objects": lambda value: isinstance(value, bool),
     "percentiles": _is_percentile_pair,
     "object_width": lambda value: _is_number(value) and value >= 0,
+    "frame_side": lambda value: _is_number(value) and value >= 0,
     "min_size": _is_count,
     "peak": lambda value: _is_number(value) and 0 <= value <= 1,
     "seed": _is_count,

@@ -34,6 +34,7 @@ def retrained_card(
         old,
         class_names=names,
         object_width=round(found.object_width, 1),
+        frame_side=round(found.frame_side, 1),
         min_size=found.limits.min_size,
         peak=found.limits.peak,
         data=_with(old.data, "corrections"),

@@ -8,6 +8,8 @@ from qtpy.QtWidgets import QLabel, QWidget
 from napari_rwkvseg.engine.card import ModelCard
 from napari_rwkvseg.widgets.style import form, muted
 
+SEEDS = ("seeds", "dice_seeds_mean", "dice_seeds_sd")
+
 
 class ModelCardView(QWidget):
     """All entries of a card that are filled in, as rows."""
@@ -49,6 +51,7 @@ def card_rows(card: ModelCard) -> list[tuple[str, str]]:
         ("Finds", ", ".join(card.class_names) + (" (separate objects)" if card.objects else "")),
         ("Leaves out", left_out(card)),
         ("Scores", scores(card)),
+        ("Limits", card.limits),
         ("Data", card.data),
         ("Licence", card.data_licence),
         ("Credit", card.attribution),
@@ -70,7 +73,7 @@ def left_out(card: ModelCard) -> str:
 
 
 def scores(card: ModelCard) -> str:
-    """Return Dice and IoU with the number of test images."""
+    """Return Dice and IoU with the number of test images, and Dice over the seeds trained."""
     parts = [
         f"{title} {card.metrics[key]:.3f}"
         for title, key in (("Dice", "dice_mean"), ("IoU", "iou_mean"))
@@ -78,4 +81,7 @@ def scores(card: ModelCard) -> str:
     ]
     if parts and "n" in card.metrics:
         parts.append(f"{card.metrics['n']:.0f} validation images")
+    if set(SEEDS) <= set(card.metrics):
+        seeds, mean, spread = (card.metrics[name] for name in SEEDS)
+        parts.append(f"{seeds:.0f} seeds {mean:.3f} ± {spread:.3f}")
     return ", ".join(parts)

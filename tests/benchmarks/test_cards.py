@@ -58,6 +58,18 @@ def test_the_model_is_written_with_its_scores_and_their_spread_over_the_seeds(
     assert capsys.readouterr().out.count("worst: d") == 2
 
 
+def test_the_words_of_a_recipe_go_before_those_of_the_model(tmp_path: Path, data: Path) -> None:
+    file, out, recipe = (tmp_path / name for name in ("a.safetensors", "b.safetensors", "r.json"))
+    write_model(file, model(border=0.5, size="tiny", limits="Squares."))
+    words = {"title": "Discs", "modality": "drawn anew", "frame_side": 40}
+    recipe.write_text(json.dumps({"card": words, "training": {"size": "base"}}), encoding="utf-8")
+    paths = ["--model", str(file), "--data", str(data), "--out", str(out)]
+    cards.main([*paths, "--recipe", str(recipe), "--seeds", str(tmp_path / "none.json")])
+    made = read_model(out).card
+    assert (made.title, made.modality, made.frame_side) == ("Discs (tiny)", "drawn anew", 40)
+    assert (made.limits, made.class_names, made.size) == ("Squares.", ("disc",), "tiny")
+
+
 def test_one_seed_has_no_spread() -> None:
     metrics = cards.metrics_of(Summary(3, 0.9, 0.1, 0.8, 0.2), [])
     assert metrics == {"dice_mean": 0.9, "dice_sd": 0.1, "iou_mean": 0.8, "iou_sd": 0.2, "n": 3}

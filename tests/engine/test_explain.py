@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import dask.array as da
 import numpy as np
 import pytest
 import torch
 
 from napari_rwkvseg.engine.explain import (
-    ExplainOptions,
     Explanation,
     as_one_channel,
     explain,
@@ -46,17 +47,27 @@ def test_rgb_images_are_read_by_one_channel_models_too() -> None:
 
 
 def test_small_planes_are_read_whole() -> None:
-    assert part_read((640, 500), None, ExplainOptions()) == (Tile(0, 0, 640, 500), 1)
+    assert part_read((640, 500), None, PredictOptions()) == (Tile(0, 0, 640, 500), 1)
 
 
 def test_of_a_large_plane_the_tile_around_the_pixel_is_read() -> None:
-    options = ExplainOptions(tile=64, overlap=16)
+    options = PredictOptions(tile=64, overlap=16)
     assert part_read((112, 112), (5, 100), options) == (Tile(0, 48, 64, 64), 4)
     found = explained(noise(112, 112), focus=(5, 100), options=options)
     assert (found.tile, found.tiles) == (Tile(0, 48, 64, 64), 4)
     assert found.cells(0).origin == (3.5, 51.5)
     with pytest.raises(ValueError, match="outside"):
         found.look(0, 0, (100, 100))
+
+
+def test_a_large_frame_is_read_at_the_scale_of_its_prediction() -> None:
+    start = scanning_model()
+    model = replace(start, card=replace(start.card, frame_side=32.0))
+    found = finish(explain(model, noise(96, 96), options=PredictOptions(tile=64, overlap=16)))
+    assert found.network.config.shrink == 3
+    assert (found.tile, found.tiles) == (Tile(0, 0, 96, 96), 1)  # tiles have grown as well
+    assert found.cells(0).stride == 3 * explained(noise(96, 96)).cells(0).stride
+    assert found.card is model.card
 
 
 def test_only_the_tile_of_a_lazy_image_is_read() -> None:
@@ -68,10 +79,10 @@ def test_only_the_tile_of_a_lazy_image_is_read() -> None:
 
     lazy = da.map_blocks(block, chunks=((48,) * 4, (48,) * 4), dtype=np.float32)
     image = interpret(lazy, name="lazy")
-    first = explained(image, focus=(0, 0), options=ExplainOptions(tile=48, overlap=0))
+    first = explained(image, focus=(0, 0), options=PredictOptions(tile=48, overlap=0))
     read.clear()
     again = explained(
-        image, focus=(0, 0), options=ExplainOptions(tile=48, overlap=0), window=first.window
+        image, focus=(0, 0), options=PredictOptions(tile=48, overlap=0), window=first.window
     )
     assert (len(read), again.tile) == (1, Tile(0, 0, 48, 48))
 

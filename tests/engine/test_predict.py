@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import dask.array as da
@@ -15,9 +16,11 @@ from napari_rwkvseg.engine import predict as module
 from napari_rwkvseg.engine import source
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.image import ImageData, interpret
-from napari_rwkvseg.engine.predict import Prediction, PredictOptions, predict
+from napari_rwkvseg.engine.predict import Prediction, PredictOptions, as_read, predict
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Progress, finish
+from napari_rwkvseg.engine.scale import with_shrink
 from napari_rwkvseg.errors import BadImageError, RwkvSegError
+from tests.corrected import model as corrected_model
 from tests.fakes import BrightnessNetwork, fake_model
 
 WHOLE = PredictOptions(tile=4096)
@@ -413,3 +416,43 @@ class TestLazyArrays:
         lazy = da.from_array(noise(), chunks=100).map_blocks(broken, meta=np.empty(0))
         with pytest.raises(BadImageError, match=r"cells: .*cannot be read \(bad chunk\)"):
             run(lazy)
+
+
+def frames(side: float) -> Model:
+    """A model of frames with a side, which it shrinks to a half."""
+    made = corrected_model(border=0.5, frame_side=side)
+    return replace(made, network=with_shrink(made.network, 2))
+
+
+@pytest.mark.parametrize("cell", [3, 5])
+def test_the_same_scene_in_more_pixels_gives_the_same_mask(cell: int) -> None:
+    scene, model = noise(96, 128), frames(111)  # the side of a frame of one pixel for each cell
+    large = np.kron(scene, np.ones((cell, cell), np.float32))
+    found = [
+        finish(predict(one, image_of(large))).probability[0, cell // 2 :: cell, cell // 2 :: cell]
+        for one in (model, frames(0))
+    ]
+    usual = finish(predict(model, image_of(scene))).probability[0]
+    wrong = [np.mean((one > 0.5) != (usual > 0.5)) for one in found]
+    assert wrong[0] < 0.1 < 0.2 < wrong[1]  # what it has averaged, and single cells
+
+
+def test_tiles_of_large_frames_show_as_much_of_them() -> None:
+    model, options = frames(100), PredictOptions(tile=64, overlap=16)
+    fitted, wanted = as_read(model, image_of(noise(300, 300)), options)
+    assert fitted.network.config.shrink == 6
+    assert (wanted.tile, wanted.overlap) == (192, 48)
+    assert as_read(model, image_of(noise(100, 100)), options) == (model, options)
+
+
+@given(tile=st.integers(32, 2000), share=st.floats(0, 0.5), factor=st.floats(1, 20))
+def test_tiles_that_have_grown_are_allowed(tile: int, share: float, factor: float) -> None:
+    options = PredictOptions(tile=tile, overlap=int(share * tile)).grown(factor)
+    assert options.tile >= tile
+    assert options.overlap >= int(share * tile)
+
+
+def test_what_is_told_of_a_large_frame_is_the_model_that_was_chosen() -> None:
+    model = frames(40)
+    found = finish(predict(model, image_of(noise(96, 96))))
+    assert (found.card, found.model_sha256) == (model.card, model.sha256)

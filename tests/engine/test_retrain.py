@@ -18,7 +18,7 @@ from napari_rwkvseg.engine.finetune import Finetuned
 from napari_rwkvseg.engine.holdout import Deal, block_areas, deal_blocks, training_pieces
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Job, Progress, finish
 from napari_rwkvseg.engine.retrain import Candidate, Lesson, compare, retrain
-from napari_rwkvseg.engine.scale import evidence_width
+from napari_rwkvseg.engine.scale import evidence_width, with_shrink
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.network.model import SegmentationNetwork
 from tests.corrected import CPU, LEARNING, QUICK, SLOPE, corrected, model, network
@@ -227,6 +227,40 @@ def test_the_scale_follows_the_objects(
     assert found.tuned.network.config.shrink == shrink
     width = evidence_width(lesson([corrected(0, size=160)]).fresh)
     assert found.object_width == (learnt if shrink == 1 else width)
+
+
+@pytest.mark.parametrize(
+    ("side", "learnt", "shrink", "kept"),
+    [(160.0, 11.0, 1, 160.0), (40.0, 2.75, 4, 160.0), (40.0, 20.0, 1, 0.0), (0.0, 11.0, 1, 0.0)],
+    ids=["as learnt", "larger frames", "objects of another kind", "no frames"],
+)
+def test_frames_are_learnt_at_the_size_at_which_they_are_read(
+    side: float, learnt: float, shrink: int, kept: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def counted(network: SegmentationNetwork, *others: Any) -> Job[Counts]:
+        read.append(network.config.shrink)
+        return count_pixels(network, *others)
+
+    monkeypatch.setattr("napari_rwkvseg.engine.retrain.count_pixels", counted)
+    start = model(border=0.9, object_width=learnt, frame_side=side)
+    found = retrained(start, lesson([corrected(0, size=160)]))
+    assert found.tuned.network.config.shrink == shrink
+    assert read[0] == (160 / side if side else 1)  # the old model is judged as it predicts
+    assert found.frame_side == kept
+
+
+def test_finished_models_are_compared_at_the_size_of_the_frames() -> None:
+    held_out = lesson([corrected(0, size=160)]).held_out
+    old = model(border=0.9, frame_side=40.0)
+    as_predicted = replace(old, network=with_shrink(old.network, 4))
+    as_predicted = replace(as_predicted, card=replace(old.card, frame_side=0.0))
+    verdicts = [
+        finish(compare(one, model(border=0.5), held_out, ("disc",), 0, CPU))
+        for one in (old, as_predicted)
+    ]
+    assert verdicts[0] == verdicts[1]
 
 
 def test_a_candidate_leaves_out_what_is_unlike_corrected_objects(

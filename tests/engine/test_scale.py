@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.dataset import Sample
 from napari_rwkvseg.engine.evidence import CHANGED, REVIEWED, UNSEEN, Evidence
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken
@@ -17,14 +18,17 @@ from napari_rwkvseg.engine.scale import (
     LEAST_SIDE,
     MEASURED_SIDE,
     MOST_SHRUNK,
+    at_frame,
     evidence_width,
     fitting_shrink,
+    frame_side,
     shrunk,
     shrunk_sample,
     with_shrink,
 )
 from napari_rwkvseg.engine.widths import object_width
-from tests.corrected import CONFIG, network
+from napari_rwkvseg.network.model import rebuilt
+from tests.corrected import CONFIG, model, network
 from tests.engine.shapes import disc, stripe
 
 
@@ -200,3 +204,48 @@ def test_a_shrunk_sample_is_what_a_reviewed_piece_of_it_is() -> None:
 def test_a_sample_that_is_not_shrunk_is_not_copied() -> None:
     sample = Sample("a", np.zeros((2, 2, 1), np.float32), np.zeros((2, 2), np.uint8))
     assert shrunk_sample(sample, 1) is sample
+
+
+def of_frames(side: float, shrink: int = 2, **card: float) -> Model:
+    made = model(frame_side=side, **card)
+    return replace(made, network=with_shrink(made.network, shrink))
+
+
+def test_the_side_of_a_frame_is_that_of_a_square_as_large() -> None:
+    assert frame_side((90, 160)) == 120
+
+
+@pytest.mark.parametrize(
+    ("side", "shrink"),
+    [(352, 2), (470, 2), (480, 3), (704, 4), (1056, 6), (1240, 7), (200, 2), (10, 2)],
+)
+def test_larger_frames_are_brought_to_the_size_of_those_learnt(side: float, shrink: int) -> None:
+    start = of_frames(352, object_width=100, min_size=30)
+    fitted = at_frame(start, side)
+    assert fitted.network.config.shrink == shrink
+    assert fitted.card.frame_side == pytest.approx(352 * shrink / 2)
+    assert fitted.card.object_width == pytest.approx(100 * shrink / 2)
+    assert (fitted is start) == (shrink == 2)
+    assert (fitted.sha256, fitted.card.min_size) == (start.sha256, 30)
+    assert (start.network.config.shrink, start.card.frame_side) == (2, 352)
+
+
+def test_a_model_that_has_learnt_no_frames_or_enlarges_stays_as_it_is() -> None:
+    without = of_frames(0)
+    assert at_frame(without, 4000) is without
+    enlarging = model(frame_side=64)
+    config = replace(enlarging.network.config, enlarge=2)
+    enlarging = replace(enlarging, network=rebuilt(enlarging.network, config))
+    assert at_frame(enlarging, 4000) is enlarging
+
+
+@given(learnt=st.floats(32, 2000), side=st.floats(1, 20_000), shrink=st.integers(1, 8))
+def test_a_frame_that_was_fitted_fits(learnt: float, side: float, shrink: int) -> None:
+    start = of_frames(learnt, shrink)
+    fitted = at_frame(start, side)
+    assert at_frame(fitted, side) is fitted
+    read = side / fitted.network.config.shrink  # pixels that the network sees
+    if side >= learnt:
+        assert 0.84 <= read / (learnt / shrink) <= 1.71
+    else:
+        assert fitted is start

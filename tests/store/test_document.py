@@ -172,6 +172,8 @@ def test_64_blocks_are_allowed():
         ("percentiles", ["1", "99"]),
         ("percentiles", [False, True]),
         ("percentiles", "19"),
+        ("frame_side", -1.0),
+        ("frame_side", "large"),
         ("min_size", -1),
         ("min_size", 2.5),
         ("peak", 1.5),

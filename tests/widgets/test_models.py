@@ -57,6 +57,7 @@ def test_a_card_shows_only_what_is_known() -> None:
     assert rows["Finds"] == "nucleus (separate objects)"
     assert rows["Lineage"] == "Fine-tuned from abcdef01"
     assert rows["Use"] == "For research use only. Not for diagnostic use."
+    assert dict(card_rows(replace(FULL, limits="Faint ones.")))["Limits"] == "Faint ones."
     assert dict(card_rows(replace(FULL, min_size=40)))["Leaves out"] == "Objects below 40 px"
     both = "Objects below 40 px, objects of which it is nowhere 98 % sure"
     assert dict(card_rows(replace(FULL, min_size=40, peak=0.98)))["Leaves out"] == both
@@ -65,4 +66,7 @@ def test_a_card_shows_only_what_is_known() -> None:
 def test_scores_are_short_in_the_list_and_whole_on_the_card() -> None:
     assert score(FULL) == "Dice 0.92 (n = 87)"
     assert scores(FULL) == "Dice 0.923, IoU 0.862, 87 validation images"
+    seeds = {"seeds": 3, "dice_seeds_mean": 0.9214, "dice_seeds_sd": 0.0021}
+    several = replace(FULL, metrics={**FULL.metrics, **seeds})
+    assert scores(several).endswith("87 validation images, 3 seeds 0.921 ± 0.002")
     assert score(ModelCard("a", "A", "CT", ("x",))) == ""

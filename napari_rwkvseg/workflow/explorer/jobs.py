@@ -102,11 +102,12 @@ def read(
     with quietly():
         prepare()
         from napari_rwkvseg.adapters.scan_layers import PlanePlace
-        from napari_rwkvseg.engine.explain import ExplainOptions, explain
+        from napari_rwkvseg.engine.explain import explain
         from napari_rwkvseg.engine.gates import gate_table
+        from napari_rwkvseg.engine.predict import PredictOptions
 
         model = reading.load()
-    options = ExplainOptions(reading.tile, min(ExplainOptions.overlap, reading.tile // 4))
+    options = PredictOptions(reading.tile, min(PredictOptions.overlap, reading.tile // 4))
     found = yield from explain(
         model, reading.image, reading.index, reading.focus, options, reading.window, token
     )
