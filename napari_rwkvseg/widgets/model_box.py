@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QDialog, QDialogButtonBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QHBoxLayout,
+    QLayout,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt.utils import signals_blocked
 
 from napari_rwkvseg.engine.card import ModelCard
@@ -12,6 +20,7 @@ from napari_rwkvseg.widgets.style import MARGIN, combo, form, muted, name_row
 from napari_rwkvseg.workflow import Workflow
 
 NO_MODEL = "No model yet. Import one under Models."
+CARD_WIDTH = 400  # pixels
 
 
 class ModelBox(QWidget):
@@ -74,8 +83,6 @@ class CardDialog(QDialog):
     def __init__(self, card: ModelCard, parent: QWidget) -> None:
         super().__init__(parent)
         self.setWindowTitle(card.title or card.name)
-        self.setMinimumWidth(400)
-
         self.view = ModelCardView(card)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
 
@@ -86,3 +93,8 @@ class CardDialog(QDialog):
 
         buttons.rejected.connect(self.reject)
         self.finished.connect(self.deleteLater)
+        # By itself a layout takes the height that the text would need in the narrowest of columns.
+        column.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
+        self.ensurePolished()  # fonts first
+        self.setMinimumSize(CARD_WIDTH, column.totalHeightForWidth(CARD_WIDTH))
+        self.resize(self.minimumSize())

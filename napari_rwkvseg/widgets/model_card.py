@@ -30,7 +30,7 @@ class ModelCardView(QWidget):
             key = QLabel(name)
             key.setObjectName("muted")
             self._rows.addWidget(key, row, 0, Qt.AlignmentFlag.AlignTop)
-            self._rows.addWidget(value, row, 1)
+            self._rows.addWidget(value, row, 1, Qt.AlignmentFlag.AlignTop)
 
 
 def score(card: ModelCard) -> str:

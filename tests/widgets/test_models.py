@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QDialogButtonBox, QLabel, QWidget
 
 from napari_rwkvseg.engine.card import ModelCard
+from napari_rwkvseg.widgets.model_box import CardDialog
 from napari_rwkvseg.widgets.model_card import card_rows, score, scores
 from napari_rwkvseg.widgets.models import ModelsTab
 from tests.fakes import fake_model
@@ -70,3 +74,22 @@ def test_scores_are_short_in_the_list_and_whole_on_the_card() -> None:
     several = replace(FULL, metrics={**FULL.metrics, **seeds})
     assert scores(several).endswith("87 validation images, 3 seeds 0.921 ± 0.002")
     assert score(ModelCard("a", "A", "CT", ("x",))) == ""
+
+
+def test_the_card_opens_in_a_window_that_fits_its_text(qtbot: QtBot) -> None:
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    long = "Finds faint nuclei beside bright ones in part only. " * 8
+    dialog = CardDialog(replace(FULL, limits=long), parent)
+    with qtbot.waitExposed(dialog):
+        dialog.open()
+    labels = dialog.view.findChildren(QLabel)
+    assert long in [label.text() for label in labels]
+    for label in labels:
+        assert label.height() >= label.heightForWidth(label.width())
+    close = dialog.findChild(QDialogButtonBox)
+    assert close is not None
+    last = max(label.geometry().bottom() for label in labels)
+    assert 0 < close.y() - dialog.view.y() - last < 3 * labels[0].height()
+    QTest.mouseClick(close.buttons()[0], Qt.MouseButton.LeftButton)
+    assert not dialog.isVisible()
