@@ -21,5 +21,7 @@ ABLATIONS: dict[str, NetworkConfig] = {
     "no pooled keys": replace(FULL, pooled_keys=(1, 1, 1, 1)),
     "no detail branch": replace(FULL, detail_width=0),
     "tiny": tiny(3, 2),
+    # costs what the narrow U-Net costs: is it the resolution of the stem that is lacking?
+    "read at twice the size": replace(FULL, enlarge=2),
 }
 """Name and configuration; `full` is what is bundled as base."""

@@ -40,6 +40,7 @@ SHORTER = (0.5, 0.25, 0.125)  # parts of the way that are tried if the whole of 
 CONTRADICTS = 0.1  # Dice: who loses so much has not forgotten, but was told the opposite
 # Pieces looked at for peaks, and their side as the network reads them: seconds count.
 MOST_PEAKS, PEAK_SIDE = 12, 384
+KNOWN = 0.5  # Dice of the old model on images of the kind that it was made for, at least
 COMPARED = 2.5  # comparisons that learning must leave time for, the first one included
 
 
@@ -137,12 +138,13 @@ def retrain(
     names, old_names = lesson.class_names, model.card.class_names
     shared = shared_classes(names, old_names)
     start = clock()
+    shrink = model.network.config.shrink
     network = with_classes(model.network, old_names, names)
     network, width = _at_fitting_scale(network, model.card.object_width, lesson, token)
     measured = clock() - start
     old = yield from _count_found(model, lesson.held_out, names, device, token)
     spent = clock() - start - measured
-    if network.config.shrink != model.network.config.shrink:
+    if network.config.shrink != shrink:
         # what the old model sees at its own scale is as wrong as what made people correct it
         options = replace(options, distillation=0.0)
     parts = _showing_parts(lesson, network.config.shrink)
@@ -162,10 +164,9 @@ def retrain(
     least = least_size((*lesson.fresh, *lesson.replay)) or model.card.min_size
     court = _Court(lesson, parts, old, least, options.seed, device, token)
     found = yield from _longest_step(network, tuned, court)
-    # at another scale it learns objects of another kind: what it knows is no longer whole frames
-    frames = network.config.shrink == model.network.config.shrink
-    side = model.card.frame_side if frames else 0.0
-    return replace(found, object_width=width, frame_side=side)
+    # what it learns of another kind need not be frames: their pixels may be lengths
+    known = found.verdict.fresh.old_dice >= KNOWN and network.config.shrink == shrink
+    return replace(found, object_width=width, frame_side=known * model.card.frame_side)
 
 
 def compare(

@@ -230,12 +230,23 @@ def test_the_scale_follows_the_objects(
 
 
 @pytest.mark.parametrize(
-    ("side", "learnt", "shrink", "kept"),
-    [(160.0, 11.0, 1, 160.0), (40.0, 2.75, 4, 160.0), (40.0, 20.0, 1, 0.0), (0.0, 11.0, 1, 0.0)],
-    ids=["as learnt", "larger frames", "objects of another kind", "no frames"],
+    ("side", "border", "learnt", "shrink", "kept"),
+    [
+        (160.0, 0.5, 11.0, 1, 160.0),
+        (40.0, 0.5, 2.75, 4, 160.0),
+        (40.0, 0.5, 20.0, 1, 0.0),
+        (160.0, 1.2, 11.0, 1, 0.0),
+        (0.0, 0.5, 11.0, 1, 0.0),
+    ],
+    ids=["as learnt", "larger frames", "other objects", "objects it does not know", "no frames"],
 )
 def test_frames_are_learnt_at_the_size_at_which_they_are_read(
-    side: float, learnt: float, shrink: int, kept: float, monkeypatch: pytest.MonkeyPatch
+    side: float,
+    border: float,
+    learnt: float,
+    shrink: int,
+    kept: float,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     read: list[int] = []
 
@@ -244,7 +255,7 @@ def test_frames_are_learnt_at_the_size_at_which_they_are_read(
         return count_pixels(network, *others)
 
     monkeypatch.setattr("napari_rwkvseg.engine.retrain.count_pixels", counted)
-    start = model(border=0.9, object_width=learnt, frame_side=side)
+    start = model(border=border, object_width=learnt, frame_side=side)
     found = retrained(start, lesson([corrected(0, size=160)]))
     assert found.tuned.network.config.shrink == shrink
     assert read[0] == (160 / side if side else 1)  # the old model is judged as it predicts
