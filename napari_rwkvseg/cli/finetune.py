@@ -13,6 +13,8 @@ from napari_rwkvseg.store.library import Library
 if TYPE_CHECKING:
     from napari_rwkvseg.store.retraining import Retrained
 
+START = "vessels"  # see "Where to start" in benchmarks/RESULTS.md
+
 
 def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
@@ -24,7 +26,11 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
         "old and new model are compared there. The corrections, pixels included and names not, are "
         "kept in a folder, so that later runs neither forget them nor deal them anew.",
     )
-    parser.add_argument("--model", default="nuclei", help="name or file (default nuclei)")
+    parser.add_argument(
+        "--model",
+        default=START,
+        help=f"name or file (default {START}: on kinds that no model knows it learns best)",
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder with index.csv")
     parser.add_argument("--out", type=Path, required=True, help="model file (.safetensors)")
     parser.add_argument("--seconds", type=float, default=60, help="for everything (default 60)")

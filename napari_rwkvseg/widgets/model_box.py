@@ -30,7 +30,10 @@ class ModelBox(QWidget):
         super().__init__(parent)
         self._workflow = workflow
 
-        self.models = combo("The network that segments. Its card says what it was trained for.")
+        self.models = combo(
+            "The network that segments. Its card says what it was trained for. "
+            "None for your images? Correct and retrain Retinal vessels: it learns new kinds best."
+        )
         self.reads = muted()
         self.score = muted()
         self.details = QPushButton("Card")

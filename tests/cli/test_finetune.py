@@ -11,6 +11,7 @@ import tifffile
 
 from napari_rwkvseg.api import Segmenter, load_model
 from napari_rwkvseg.cli import main
+from napari_rwkvseg.cli.main import build_parser
 from napari_rwkvseg.engine.metrics import dice
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.store import retraining
@@ -62,6 +63,11 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def finetune(start: Path | str, data: Path, out: Path, *more: str) -> int:
     paths = ["--model", str(start), "--data", str(data), "--out", str(out)]
     return main(["finetune", *paths, "--device", "cpu", "--threads", "1", *more])
+
+
+def test_the_start_for_unknown_kinds_comes_with_the_program() -> None:
+    parsed = build_parser().parse_args(["finetune", "--data", "d", "--out", "o.safetensors"])
+    assert Library().card(parsed.model).name == "vessels"
 
 
 def test_a_better_model_is_written_installed_active_and_taken_back(
