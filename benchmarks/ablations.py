@@ -1,4 +1,7 @@
-"""Our network with one part taken away at a time: what each part is worth."""
+"""Our network with one part taken away at a time: what each part is worth.
+
+`full` has all parts, as the models that come with the program; `plain decoder` is the default now.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import replace
 from napari_rwkvseg.network.config import NetworkConfig, base, tiny
 from napari_rwkvseg.scan.schedule import global_schedule, uniform_schedule
 
-FULL = base(3, 2)
+FULL = replace(base(3, 2), decoder="nested")
 
 ABLATIONS: dict[str, NetworkConfig] = {
     "full": FULL,
@@ -20,8 +23,8 @@ ABLATIONS: dict[str, NetworkConfig] = {
     "no low-resolution attention": replace(FULL, attention_side=0),
     "no pooled keys": replace(FULL, pooled_keys=(1, 1, 1, 1)),
     "no detail branch": replace(FULL, detail_width=0),
-    "tiny": tiny(3, 2),
+    "tiny": replace(tiny(3, 2), decoder="nested"),
     # costs what the narrow U-Net costs: is it the resolution of the stem that is lacking?
     "read at twice the size": replace(FULL, enlarge=2),
 }
-"""Name and configuration; `full` is what is bundled as base."""
+"""Name and configuration."""

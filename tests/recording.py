@@ -57,9 +57,9 @@ def visited(plan: ScanPlan, head: int) -> list[list[int]]:
 
 def scanning_model(in_channels: int = 1, **changes: object) -> Model:
     """Return a random network small enough for tests, whose gates read the image."""
-    config: NetworkConfig = replace(
-        tiny(in_channels), widths=(8, 8, 12, 16), depths=(1, 1, 1, 1), stem_width=8, **changes
-    )
+    small = {"widths": (8, 8, 12, 16), "depths": (1, 1, 1, 1), "stem_width": 8}
+    parts = {"decoder": "nested", **small, **changes}  # it scans, too
+    config: NetworkConfig = replace(tiny(in_channels), **parts)
     torch.manual_seed(5)
     network = build_network(config).eval()
     for name, parameter in network.named_parameters():

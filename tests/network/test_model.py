@@ -17,7 +17,7 @@ from napari_rwkvseg.network.trace import trace
 from napari_rwkvseg.scan.schedule import global_schedule, uniform_schedule
 from napari_rwkvseg.wkv import use_path
 
-SMALL = replace(tiny(), widths=(8, 8, 12, 16), depths=(1, 1, 1, 1), stem_width=8)
+SMALL = replace(tiny(), widths=(8, 8, 12, 16), depths=(1, 1, 1, 1), stem_width=8, decoder="nested")
 
 
 def network(config: NetworkConfig = SMALL, seed: int = 0) -> SegmentationNetwork:
@@ -30,11 +30,14 @@ def image(height: int, width: int, batch: int = 1, channels: int = 3, seed: int 
     return torch.rand(batch, channels, height, width, generator=generator)
 
 
+@pytest.mark.parametrize("decoder", ["shuffle", "nested"])
 @pytest.mark.parametrize(
     ("size", "parameters", "gmac"), [("tiny", 0.35e6, 0.3), ("base", 1.45e6, 1.5)]
 )
-def test_sizes_stay_within_their_budgets(size: str, parameters: float, gmac: float) -> None:
-    net = network(SIZES[size](3, 2))
+def test_sizes_stay_within_their_budgets(
+    size: str, parameters: float, gmac: float, decoder: str
+) -> None:
+    net = network(replace(SIZES[size](3, 2), decoder=decoder))
     count = sum(parameter.numel() for parameter in net.parameters())
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         net(image(256, 256))
@@ -196,6 +199,13 @@ def test_half_precision_around_the_operator_changes_little(dtype: torch.dtype) -
         found.sum().backward()
     assert (found - exact).detach().abs().mean() < 0.05 * exact.detach().std()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_no_ablation_supports_is_off_by_default(size: str) -> None:
+    config = SIZES[size](3, 2)
+    assert config.decoder == "shuffle"
+    assert (config.mixer, config.gate, config.attention_side > 0) == ("wkv", True, True)
 
 
 def test_a_configuration_survives_json() -> None:

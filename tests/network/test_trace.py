@@ -15,7 +15,7 @@ from tests.recording import record_operator, visited
 
 ODD = [(50, 70), (33, 97), (64, 64), (41, 200)]
 
-CONFIG = replace(tiny(), widths=(8, 8, 12, 16), depths=(1, 2, 1, 1), stem_width=8)
+CONFIG = replace(tiny(), widths=(8, 8, 12, 16), depths=(1, 2, 1, 1), stem_width=8, decoder="nested")
 
 
 def traced(height: int, width: int, config: NetworkConfig = CONFIG) -> tuple[LayerTrace, ...]:

@@ -147,7 +147,8 @@ def test_results_and_gradients_are_the_same_bits_every_time() -> None:
 
 def network_gradients(path: str) -> list[Tensor]:
     torch.manual_seed(0)
-    small = replace(tiny(), widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), stem_width=8)
+    sizes = {"widths": (8, 8, 8, 8), "depths": (1, 1, 1, 1), "stem_width": 8}
+    small = replace(tiny(), decoder="nested", **sizes)
     network = build_network(small).eval()
     image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with use_path(path):
