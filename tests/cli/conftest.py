@@ -20,7 +20,8 @@ from napari_rwkvseg.store.model_file import write_model
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained network that reads one channel."""
     torch.manual_seed(0)
-    config = replace(tiny(1, 2), widths=(8,) * 4, depths=(1,) * 4, stem_width=8)
+    sizes = {"widths": (8,) * 4, "depths": (1,) * 4, "stem_width": 8}
+    config = replace(tiny(1, 2), decoder="nested", **sizes)  # it scans, too
     card = ModelCard(name="small", title="Small", modality="any", class_names=("thing",))
     path = tmp_path_factory.mktemp("models") / "small.safetensors"
     write_model(path, Model(build_network(config).eval(), card))
