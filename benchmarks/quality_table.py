@@ -55,7 +55,7 @@ def score_table(figures: Mapping[str, Any], score: str, against: str) -> list[st
     ]
     for method, rows in means.items():
         by_kind = [[value for (k, _), value in rows.items() if k == kind] for kind in kinds]
-        columns = [_over_seeds(values) for values in by_kind]
+        columns = [over_seeds(values) for values in by_kind]
         mean = f"{np.mean([np.mean(v) for v in by_kind]):.4f}" if all(by_kind) else NONE
         compared = NONE if method == against else _compared(means.get(against, {}), rows)
         cost = _cost(figures["costs"].get(method, {}))
@@ -63,11 +63,12 @@ def score_table(figures: Mapping[str, Any], score: str, against: str) -> list[st
     return lines
 
 
-def _over_seeds(values: Sequence[float]) -> str:
+def over_seeds(values: Sequence[float], digits: int = 4) -> str:
+    """Return the mean of some values, with their standard deviation if there are several."""
     if not values:
         return NONE
-    spread = f" ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.4f}{spread}"
+    spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.{digits}f}{spread}"
 
 
 def _compared(ours: Mapping[Key, float], theirs: Mapping[Key, float]) -> str:

@@ -20,16 +20,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.bundled import start_model
 from benchmarks.finetune_unseen import dice_on, drawn, retrain_once, share_gone
 from benchmarks.quality import Record
+from benchmarks.quality_table import over_seeds
 from napari_rwkvseg.engine.dataset import read_index
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.store.retraining import RetrainOptions
 
-BUNDLED = ("nuclei", "polyp", "vessels", "hippocampus", "general")
+BUNDLED = ("nuclei", "polyp", "vessels", "hippocampus")
 
 
 def measure_cell(data: Path, name: str, seed: int, parsed: argparse.Namespace) -> dict[str, Any]:
@@ -67,16 +66,13 @@ def table(cells: Mapping[str, Mapping[str, Any]]) -> list[str]:
         groups.setdefault((kind, name), []).append(cell)
     lines = ["| kind | start | before | candidate | in use | better |", "|---" * 6 + "|"]
     for (kind, name), found in groups.items():
-        scores = [_spread(found, score) for score in ("before", "candidate", "in use")]
+        scores = [
+            over_seeds([cell[score] for cell in found], digits=3)
+            for score in ("before", "candidate", "in use")
+        ]
         better = sum(cell["verdict"] == "better" for cell in found)
         lines.append(f"| {kind} | {name} | {' | '.join(scores)} | {better} of {len(found)} |")
     return lines
-
-
-def _spread(cells: Sequence[Mapping[str, Any]], score: str) -> str:
-    values = [cell[score] for cell in cells]
-    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.3f}{spread}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

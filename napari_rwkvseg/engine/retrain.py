@@ -166,7 +166,7 @@ def retrain(
     found = yield from _longest_step(network, tuned, court)
     # what it learns of another kind need not be frames: their pixels may be lengths
     known = found.verdict.fresh.old_dice >= KNOWN and network.config.shrink == shrink
-    return replace(found, object_width=width, frame_side=known * model.card.frame_side)
+    return replace(found, object_width=width, frame_side=model.card.frame_side if known else 0.0)
 
 
 def compare(
@@ -198,6 +198,7 @@ def compare(
     ValueError
         If there is nothing to judge by.
     """
+    old, new = (_at_usual_frame(one, held_out) for one in (old, new))
     before = yield from _count_found(old, held_out, class_names, device, token)
     after = yield from _count_found(new, held_out, class_names, device, token)
     return _verdict(held_out, class_names, before, after, seed)
@@ -319,7 +320,6 @@ def _count_found(
     token: CancelToken | None,
 ) -> Job[Counts]:
     """Count what a finished model finds, as it predicts; a class that it does not know, nowhere."""
-    model = _at_usual_frame(model, held_out)
     there = dict(shared_classes(class_names, model.card.class_names))
     rows = [there.get(number) for number in range(1, 1 + len(class_names))]
     limits = Limits(model.card.min_size, model.card.peak)
