@@ -9,7 +9,8 @@ from typing import Any
 from napari_rwkvseg.scan.schedule import Schedule, dynamic_schedule
 
 MIXERS = ("wkv", "convolution")
-DECODERS = ("nested", "shuffle")
+DECODERS = ("nested", "shuffle", "convolution")
+DOWNSAMPLINGS = ("strided", "pooled")
 LEVELS = 4
 FINEST_CELL = 4  # pixels that the stem reads per cell of level 0; every level doubles it
 ENLARGEMENTS = (1, 2, 4)
@@ -42,8 +43,11 @@ class NetworkConfig:
         0: no attention.
     mixer : {"wkv", "convolution"}
         What mixes tokens: Bi-WKV, or a depth-wise convolution of the same budget.
-    decoder : {"nested", "shuffle"}
-        Nested recurrence, or plain pixel shuffle.
+    decoder : {"nested", "shuffle", "convolution"}
+        Nested recurrence, plain pixel shuffle, or a 3x3 convolution before each doubling.
+    downsampling : {"strided", "pooled"}
+        How grids are halved from 1/2 on: a strided convolution in the stem and 2x2 cells joined
+        between levels, or the maxima of 3x3 convolutions.
     shrink, enlarge : int
         How the image is resampled before the stem, and the logits back after the decoder: averaged
         over blocks of `shrink` pixels, or interpolated to `enlarge` times the size. Objects that
@@ -70,6 +74,7 @@ class NetworkConfig:
     attention_side: int = 16
     mixer: str = "wkv"
     decoder: str = "nested"
+    downsampling: str = "strided"
     shrink: int = 1
     enlarge: int = 1
 
@@ -79,6 +84,7 @@ class NetworkConfig:
                 raise ValueError(f"{name} needs {LEVELS} numbers, got {getattr(self, name)}")
         _check_choice("mixer", self.mixer, MIXERS)
         _check_choice("decoder", self.decoder, DECODERS)
+        _check_choice("downsampling", self.downsampling, DOWNSAMPLINGS)
         if any(width % self.heads for width in self.widths):
             raise ValueError(f"{self.heads} heads do not divide the widths {self.widths}")
         # A schedule knows nothing of networks, and may come from a file: compare both here.

@@ -16,10 +16,12 @@ scans on the way up, too, and needs a tenth.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from napari_rwkvseg.network.config import LEVELS, NetworkConfig
 from napari_rwkvseg.network.encoder import ConvolutionUnit, build_mixer, rescale
@@ -171,3 +173,42 @@ class Decoder(nn.Module):
             fine += detail.permute(0, 2, 3, 1)  # in place: at this size new memory costs time
         logits: Tensor = self.classify(apply(self.at_full, fine))
         return rescale(logits.permute(0, 3, 1, 2), self.shrink, self.enlarge)  # the stem undone
+
+
+class ConvolutionDecoder(nn.Module):
+    """Five doublings from 1/32 to full resolution: a 3x3 convolution, interpolation, the skip.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        Widths.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        full = config.detail_width or FULL_WIDTH
+        widths = (full, config.stem_width, *config.widths)
+        self.shrink, self.enlarge = config.shrink, config.enlarge
+        # The convolution comes before the doubling, where it costs a quarter.
+        self.steps = nn.ModuleList(
+            ConvolutionUnit(coarse, fine) for fine, coarse in reversed(list(pairwise(widths)))
+        )
+        self.at_full = ConvolutionUnit(full, full)
+        self.classify = balanced(nn.Linear(full, config.n_classes))
+
+    def forward(self, grids: list[Tensor], half: Tensor, detail: Tensor | None) -> Tensor:
+        """Return logits (B, n_classes, H, W) at the resolution of the image."""
+        *finer, image = [grid.permute(0, 3, 1, 2) for grid in grids]  # (B, C, h, w), views
+        for step, skip in zip(self.steps, [*reversed(finer), half, detail], strict=True):
+            image = functional.interpolate(
+                step(image), scale_factor=2.0, mode="bilinear", align_corners=False
+            )
+            if skip is not None:
+                image += skip  # in place: at full resolution new memory costs time
+        logits: Tensor = self.classify(self.at_full(image).permute(0, 2, 3, 1))
+        return rescale(logits.permute(0, 3, 1, 2), self.shrink, self.enlarge)  # the stem undone
+
+
+def build_decoder(config: NetworkConfig) -> Decoder | ConvolutionDecoder:
+    """Return the decoder of a configuration."""
+    return ConvolutionDecoder(config) if config.decoder == "convolution" else Decoder(config)

@@ -15,6 +15,7 @@ from napari_rwkvseg.network.mixing import (
     ConvolutionMixer,
     SpatialMix,
     WkvMixer,
+    apply,
     unfold,
 )
 
@@ -53,6 +54,17 @@ class ConvolutionUnit(nn.Sequential):
         return functional.conv2d(image, kernel, bias, convolution.stride, padding=1).relu_()
 
 
+class PooledUnit(ConvolutionUnit):
+    """A `ConvolutionUnit` that keeps the maximum of each 2x2 pixels."""
+
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__(inside, outside)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the image (B, C', H/2, W/2) after the unit."""
+        return functional.max_pool2d(super().forward(image), 2)
+
+
 def rescale(image: Tensor, enlarge: int, shrink: int) -> Tensor:
     """Return (B, C, H, W) interpolated to `enlarge` times its size, or averaged over blocks."""
     if shrink > 1:
@@ -65,7 +77,7 @@ def rescale(image: Tensor, enlarge: int, shrink: int) -> Tensor:
 
 
 class Stem(nn.Module):
-    """Two strided convolutions to 1/4, and a thin branch at full resolution.
+    """Two convolutions to 1/4, and a thin branch at full resolution.
 
     Parameters
     ----------
@@ -82,7 +94,12 @@ class Stem(nn.Module):
         self.detail = ConvolutionUnit(config.in_channels, detail) if detail else None
         # Convolutions, not patches: at 1/4 they are cheaper than a scan, and boundaries need them.
         self.to_half = ConvolutionUnit(config.in_channels, config.stem_width, stride=2)
-        self.to_quarter = ConvolutionUnit(config.stem_width, config.widths[0], stride=2)
+        # Maxima only from here on: at full resolution they would cost a fifth more time.
+        self.to_quarter = (
+            PooledUnit(config.stem_width, config.widths[0])
+            if config.downsampling == "pooled"
+            else ConvolutionUnit(config.stem_width, config.widths[0], stride=2)
+        )
 
     def forward(self, image: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         """Return detail (B, d, H, W), half (B, s, H/2, W/2) and the first grid (B, H/4, W/4, C).
@@ -112,6 +129,18 @@ class Merge(nn.Module):
         return merged
 
 
+class PooledMerge(nn.Module):
+    """Halve a grid by the maxima of a 3x3 convolution."""
+
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__()
+        self.unit = PooledUnit(inside, outside)
+
+    def forward(self, grid: Tensor) -> Tensor:
+        """Return the coarser grid (B, H/2, W/2, C')."""
+        return apply(self.unit, grid)
+
+
 class Encoder(nn.Module):
     """Four levels of blocks at 1/4, 1/8, 1/16 and 1/32, attention at the end of the last.
 
@@ -128,7 +157,8 @@ class Encoder(nn.Module):
             nn.Sequential(*[build_block(config, level) for _ in range(config.depths[level])])
             for level in range(LEVELS)
         )
-        self.merges = nn.ModuleList(Merge(fine, coarse) for fine, coarse in pairwise(widths))
+        merge = PooledMerge if config.downsampling == "pooled" else Merge
+        self.merges = nn.ModuleList(merge(fine, coarse) for fine, coarse in pairwise(widths))
         # Only at 1/32: it compares everything with everything, once all of it has been summed up.
         self.attention = (
             LowResolutionAttention(widths[-1], config.heads, config.attention_side)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_rwkvseg.network.config import NetworkConfig
-from napari_rwkvseg.network.decoder import Decoder
+from napari_rwkvseg.network.decoder import ConvolutionDecoder, Decoder, build_decoder
 from napari_rwkvseg.network.encoder import Encoder, Stem
 
 
@@ -23,7 +23,11 @@ class SegmentationNetwork(nn.Module):
     """
 
     def __init__(
-        self, config: NetworkConfig, stem: Stem, encoder: Encoder, decoder: Decoder
+        self,
+        config: NetworkConfig,
+        stem: Stem,
+        encoder: Encoder,
+        decoder: Decoder | ConvolutionDecoder,
     ) -> None:
         super().__init__()
         self.config = config
@@ -73,7 +77,7 @@ def pad_to_stride(image: Tensor, stride: int) -> Tensor:
 
 def build_network(config: NetworkConfig) -> SegmentationNetwork:
     """Return a fresh network of this shape; the only place where numbers become modules."""
-    return SegmentationNetwork(config, Stem(config), Encoder(config), Decoder(config))
+    return SegmentationNetwork(config, Stem(config), Encoder(config), build_decoder(config))
 
 
 def rebuilt(network: SegmentationNetwork, config: NetworkConfig) -> SegmentationNetwork:

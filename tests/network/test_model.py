@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from napari_rwkvseg.network.config import SIZES, NetworkConfig, base, tiny
-from napari_rwkvseg.network.encoder import ConvolutionUnit
+from napari_rwkvseg.network.encoder import ConvolutionUnit, PooledMerge
 from napari_rwkvseg.network.model import SegmentationNetwork, build_network, pad_to_stride
 from napari_rwkvseg.network.trace import trace
 from napari_rwkvseg.scan.schedule import global_schedule, uniform_schedule
@@ -30,14 +31,21 @@ def image(height: int, width: int, batch: int = 1, channels: int = 3, seed: int 
     return torch.rand(batch, channels, height, width, generator=generator)
 
 
-@pytest.mark.parametrize("decoder", ["shuffle", "nested"])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {},
+        {"decoder": "nested"},
+        {"decoder": "convolution", "downsampling": "pooled"},
+    ],
+)
 @pytest.mark.parametrize(
     ("size", "parameters", "gmac"), [("tiny", 0.35e6, 0.3), ("base", 1.45e6, 1.5)]
 )
 def test_sizes_stay_within_their_budgets(
-    size: str, parameters: float, gmac: float, decoder: str
+    size: str, parameters: float, gmac: float, shape: dict[str, Any]
 ) -> None:
-    net = network(replace(SIZES[size](3, 2), decoder=decoder))
+    net = network(replace(SIZES[size](3, 2), **shape))
     count = sum(parameter.numel() for parameter in net.parameters())
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         net(image(256, 256))
@@ -70,7 +78,10 @@ def test_channels_and_classes_are_those_of_the_configuration() -> None:
         {"attention_side": 0},
         {"detail_width": 0},
         {"decoder": "shuffle"},
+        {"decoder": "convolution"},
+        {"decoder": "convolution", "detail_width": 0},
         {"decoder": "shuffle", "mixer": "convolution"},
+        {"downsampling": "pooled"},
     ],
 )
 def test_every_part_can_be_switched_off_and_still_learns(switch: dict[str, object]) -> None:
@@ -204,7 +215,7 @@ def test_half_precision_around_the_operator_changes_little(dtype: torch.dtype) -
 @pytest.mark.parametrize("size", SIZES)
 def test_what_no_ablation_supports_is_off_by_default(size: str) -> None:
     config = SIZES[size](3, 2)
-    assert config.decoder == "shuffle"
+    assert (config.decoder, config.downsampling) == ("shuffle", "strided")
     assert (config.mixer, config.gate, config.attention_side > 0) == ("wkv", True, True)
 
 
@@ -214,6 +225,7 @@ def test_a_configuration_survives_json() -> None:
         tiny(),
         replace(SMALL, schedule=uniform_schedule("column")),
         replace(SMALL, enlarge=2),
+        replace(SMALL, downsampling="pooled", decoder="convolution"),
     ):
         assert NetworkConfig.from_dict(config.to_dict()) == config
 
@@ -225,7 +237,8 @@ def test_a_configuration_survives_json() -> None:
         ({"widths": (8, 8, 8, 10)}, "4 heads do not divide"),
         ({"mixer": "attention"}, "choose one of wkv, convolution"),
         ({"mixer": "convolution"}, "nested decoder needs the mixer 'wkv'"),
-        ({"decoder": "plain"}, "choose one of nested, shuffle"),
+        ({"decoder": "plain"}, "choose one of nested, shuffle, convolution"),
+        ({"downsampling": "mean"}, "choose one of strided, pooled"),
         ({"heads": 2}, "must name 2 heads"),
         ({"shrink": 0}, "shrink must be at least 1"),
         ({"enlarge": 3}, "enlarge one of"),
@@ -237,9 +250,39 @@ def test_numbers_that_do_not_fit_are_named(change: dict[str, object], message: s
         replace(SMALL, **change)  # type: ignore[arg-type]
 
 
+def test_a_file_from_before_the_pooled_grids_is_read_as_it_was() -> None:
+    stored = SMALL.to_dict()
+    del stored["downsampling"]
+    assert NetworkConfig.from_dict(stored) == replace(SMALL, downsampling="strided")
+
+
 def test_an_unknown_entry_of_a_stored_configuration_is_named() -> None:
     with pytest.raises(ValueError, match="unknown entries in the network: colour"):
         NetworkConfig.from_dict({"colour": 1})
+
+
+def test_a_pooled_merge_keeps_the_largest_of_each_four_cells() -> None:
+    merge = PooledMerge(2, 2).eval()
+    with torch.no_grad():
+        merge.unit[0].weight.zero_()
+        merge.unit[0].weight[[0, 1], [0, 1], 1, 1] = 1  # each cell is its own channel, unmixed
+    grid = torch.rand(1, 4, 6, 2)
+    largest = grid.view(1, 2, 2, 3, 2, 2).amax(dim=(2, 4))
+    torch.testing.assert_close(merge(grid), largest, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("part", ["deepest", "middle", "half", "detail"])
+def test_every_scale_reaches_the_logits_of_the_convolution_decoder(part: str) -> None:
+    net = network(replace(SMALL, decoder="convolution", downsampling="pooled"))
+    with torch.no_grad():
+        detail, half, grid = net.stem(image(64, 64))
+        grids = net.encoder(grid)
+        before = net.decoder(grids, half, detail)
+        changed = {"deepest": grids[3], "middle": grids[1], "half": half, "detail": detail}[part]
+        changed += 1
+        after = net.decoder(grids, half, detail)
+    assert before.shape == (1, 2, 64, 64)
+    assert not torch.allclose(before, after)
 
 
 def test_folding_the_normalisation_into_the_kernel_changes_nothing() -> None:
