@@ -24,6 +24,8 @@ ABLATIONS: dict[str, NetworkConfig] = {
     "no pooled keys": replace(FULL, pooled_keys=(1, 1, 1, 1)),
     "no detail branch": replace(FULL, detail_width=0),
     "tiny": replace(tiny(3, 2), decoder="nested"),
+    # polyps are learnt sooner so: compare with "plain decoder"
+    "pooled, convolution decoder": replace(FULL, decoder="convolution", downsampling="pooled"),
     # costs what the narrow U-Net costs: is it the resolution of the stem that is lacking?
     "read at twice the size": replace(FULL, enlarge=2),
 }
