@@ -102,7 +102,7 @@ def test_hooks_are_gone_afterwards() -> None:
     assert all(not words.mix._forward_hooks for _, words in word_scans(network))
 
 
-@pytest.mark.parametrize("decoder", ["nested", "shuffle"])
+@pytest.mark.parametrize("decoder", ["nested", "shuffle", "convolution"])
 def test_a_decoder_without_recurrence_has_no_layers_to_show(decoder: str) -> None:
     parts = {layer.place.part for layer in traced(32, 32, replace(CONFIG, decoder=decoder))}
     assert parts == ({"encoder", "decoder"} if decoder == "nested" else {"encoder"})
