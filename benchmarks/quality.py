@@ -145,6 +145,7 @@ def measure_cell(
         scores.append(overlap(found, sample.truth))
     return {
         "n": len(scores),
+        "learning rate": options.learning_rate,
         "dice": [round(score.dice, 5) for score in scores],
         "iou": [round(score.iou, 5) for score in scores],
         "training CPU s": round(learning, 2),
@@ -202,6 +203,7 @@ class Record:
 
 def run(parsed: argparse.Namespace, record: Record) -> None:
     """Fill in all cells, seed by seed: a run that is stopped has something of everything."""
+    _check_rates(parsed, record)
     for seed in parsed.seeds:
         for name in parsed.kinds:
             kind = KINDS[name]
@@ -214,6 +216,14 @@ def run(parsed: argparse.Namespace, record: Record) -> None:
             for chosen in missing:
                 options = options_of(parsed, kind, chosen, seed)
                 _fill_cell(record, f"{name}/{chosen}/{seed}", chosen, parts, options)
+
+
+def _check_rates(parsed: argparse.Namespace, record: Record) -> None:
+    """Refuse a file whose cells were learnt at rates that are not those of now."""
+    for key, cell in record.figures["cells"].items():
+        method = key.split("/")[1]
+        if method in parsed.only and cell["learning rate"] != rate_of(parsed, method):
+            raise SystemExit(f"{key} was learnt at another rate: name another file.")
 
 
 def _fill_cell(
@@ -242,7 +252,7 @@ def options_of(parsed: argparse.Namespace, kind: Kind, method: str, seed: int) -
         steps=parsed.steps,
         crop=parsed.crop,
         batch=parsed.batch,
-        learning_rate=parsed.learning_rate or RATES[method],
+        learning_rate=rate_of(parsed, method),
         warmup=max(1, parsed.steps // 10),
         average=0.98,
         seed=seed,
@@ -251,12 +261,17 @@ def options_of(parsed: argparse.Namespace, kind: Kind, method: str, seed: int) -
     )
 
 
+def rate_of(parsed: argparse.Namespace, method: str) -> float:
+    """Return the rate that a method learns at: its own unless one was named for all."""
+    rate: float = parsed.learning_rate or RATES[method]
+    return rate
+
+
 def budget_of(parsed: argparse.Namespace) -> dict[str, Any]:
     """Return what all cells of a file share."""
     numbers = ("steps", "crop", "batch", "held_back")
     return {
         **{name: getattr(parsed, name) for name in numbers},
-        "learning_rate": parsed.learning_rate or RATES,
         "kinds": {name: asdict(kind) for name, kind in KINDS.items()},
         "torch": torch.__version__,
         "machine": platform.machine(),

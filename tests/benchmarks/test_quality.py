@@ -113,14 +113,22 @@ def test_figures_of_another_budget_are_not_mixed(root: Path) -> None:
         measured(root, "--only", "full", "--seeds", "1", "--steps", "5")
 
 
+def test_cells_of_another_rate_are_not_taken_for_these(root: Path) -> None:
+    measured(root, "--only", "full", "--seeds", "0", "--learning-rate", "0.5")
+    with pytest.raises(SystemExit, match="nuclei/full/0 was learnt at another rate"):
+        measured(root, "--only", "full", "--seeds", "1")
+    measured(root, "--only", "tiny", "--seeds", "1")  # of another method they say nothing
+
+
 def test_each_method_learns_at_its_own_rate_unless_told(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(RATES, "full", 0.02)
-    assert measured(root, "--only", "full", "--seeds", "0")["budget"]["learning_rate"] == RATES
+    figures = measured(root, "--only", "full", "--seeds", "0")
+    assert figures["cells"]["nuclei/full/0"]["learning rate"] == 0.02
     (root / "figures.json").unlink()
     figures = measured(root, "--only", "full", "--seeds", "0", "--learning-rate", "0.5")
-    assert figures["budget"]["learning_rate"] == 0.5
+    assert figures["cells"]["nuclei/full/0"]["learning rate"] == 0.5
     assert [options.learning_rate for options in Threshold.learnt] == [0.02, 0.5]
 
 
