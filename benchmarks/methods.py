@@ -117,5 +117,5 @@ FAST = {*ABLATIONS, "UNeXt-like", "SegFormer-B0 (transformers)", "Zig-RiR-like"}
 RATES = {name: 3e-3 if name in FAST else 1e-3 for name in METHODS}
 """Learning rate of each, see `benchmarks.quality`; the classical methods ignore it.
 
-All of ours learn at the rate of `full`; U-Net plain learns at that of the other two U-Nets.
+All of ours learn at the rate of `base`; U-Net plain learns at that of the other two U-Nets.
 """

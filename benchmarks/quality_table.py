@@ -1,6 +1,6 @@
 """Tables of what `benchmarks.quality` has measured, in Markdown.
 
-    python -m benchmarks.quality_table F [--against full]
+    python -m benchmarks.quality_table F [--against base]
 
 A figure of a kind is the mean over its images, given as mean ± sd over the seeds; `mean` is the
 mean over the kinds. `difference` compares with one method kind by kind and seed by seed: mean and
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("figures", type=Path, help="what benchmarks.quality wrote")
-    parser.add_argument("--against", default="full", metavar="METHOD")
+    parser.add_argument("--against", default="base", metavar="METHOD")
     parsed = parser.parse_args(arguments)
     figures = json.loads(parsed.figures.read_text("utf-8"))
     tables = ["\n".join(score_table(figures, score, parsed.against)) for score in SCORES]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.network import decoder, mixing
-from napari_rwkvseg.network.config import NetworkConfig, tiny
+from napari_rwkvseg.network.config import NetworkConfig
 from napari_rwkvseg.network.model import build_network
 from napari_rwkvseg.wkv import ScanPlan, bi_wkv
 
@@ -57,9 +57,10 @@ def visited(plan: ScanPlan, head: int) -> list[list[int]]:
 
 def scanning_model(in_channels: int = 1, **changes: object) -> Model:
     """Return a random network small enough for tests, whose gates read the image."""
-    small = {"widths": (8, 8, 12, 16), "depths": (1, 1, 1, 1), "stem_width": 8}
-    parts = {"decoder": "nested", **small, **changes}  # it scans, too
-    config: NetworkConfig = replace(tiny(in_channels), **parts)
+    small = NetworkConfig(
+        in_channels, widths=(8, 8, 12, 16), depths=(1, 1, 1, 1), stem_width=8, detail_width=4
+    )
+    config: NetworkConfig = replace(small, **changes)
     torch.manual_seed(5)
     network = build_network(config).eval()
     for name, parameter in network.named_parameters():

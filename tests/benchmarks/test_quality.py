@@ -68,7 +68,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         lines.append(f"s{seed},{seed}.tif,{seed}m.tif,{split}")
     (folder / "index.csv").write_text("\n".join(lines), encoding="utf-8")
     monkeypatch.setitem(KINDS, "nuclei", Kind("squares", augmentation=CALM))
-    monkeypatch.setitem(METHODS, "full", Threshold)
+    monkeypatch.setitem(METHODS, "base", Threshold)
     monkeypatch.setitem(METHODS, "tiny", Missing)
     monkeypatch.setattr(Threshold, "learnt", [])
     return tmp_path
@@ -85,12 +85,12 @@ def measured(root: Path, *more: str) -> dict[str, Any]:
 
 
 def test_cells_are_scored_image_by_image_and_measured_once(root: Path) -> None:
-    figures = measured(root, "--only", "full", "--seeds", "0")
-    cell = figures["cells"]["nuclei/full/0"]
+    figures = measured(root, "--only", "base", "--seeds", "0")
+    cell = figures["cells"]["nuclei/base/0"]
     assert (cell["n"], cell["dice"], cell["iou"]) == (2, [1.0, 1.0], [1.0, 1.0])
     assert figures["budget"]["steps"] == 300
-    again = measured(root, "--only", "full", "--seeds", "0", "1")
-    assert again["cells"]["nuclei/full/0"] == cell
+    again = measured(root, "--only", "base", "--seeds", "0", "1")
+    assert again["cells"]["nuclei/base/0"] == cell
     assert [options.seed for options in Threshold.learnt] == [0, 1]
 
 
@@ -108,27 +108,27 @@ def test_programs_side_by_side_keep_each_other_s_cells(tmp_path: Path) -> None:
 
 
 def test_figures_of_another_budget_are_not_mixed(root: Path) -> None:
-    measured(root, "--only", "full", "--seeds", "0")
+    measured(root, "--only", "base", "--seeds", "0")
     with pytest.raises(SystemExit, match="holds figures of another budget"):
-        measured(root, "--only", "full", "--seeds", "1", "--steps", "5")
+        measured(root, "--only", "base", "--seeds", "1", "--steps", "5")
 
 
 def test_cells_of_another_rate_are_not_taken_for_these(root: Path) -> None:
-    measured(root, "--only", "full", "--seeds", "0", "--learning-rate", "0.5")
-    with pytest.raises(SystemExit, match="nuclei/full/0 was learnt at another rate"):
-        measured(root, "--only", "full", "--seeds", "1")
+    measured(root, "--only", "base", "--seeds", "0", "--learning-rate", "0.5")
+    with pytest.raises(SystemExit, match="nuclei/base/0 was learnt at another rate"):
+        measured(root, "--only", "base", "--seeds", "1")
     measured(root, "--only", "tiny", "--seeds", "1")  # of another method they say nothing
 
 
 def test_each_method_learns_at_its_own_rate_unless_told(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(RATES, "full", 0.02)
-    figures = measured(root, "--only", "full", "--seeds", "0")
-    assert figures["cells"]["nuclei/full/0"]["learning rate"] == 0.02
+    monkeypatch.setitem(RATES, "base", 0.02)
+    figures = measured(root, "--only", "base", "--seeds", "0")
+    assert figures["cells"]["nuclei/base/0"]["learning rate"] == 0.02
     (root / "figures.json").unlink()
-    figures = measured(root, "--only", "full", "--seeds", "0", "--learning-rate", "0.5")
-    assert figures["cells"]["nuclei/full/0"]["learning rate"] == 0.5
+    figures = measured(root, "--only", "base", "--seeds", "0", "--learning-rate", "0.5")
+    assert figures["cells"]["nuclei/base/0"]["learning rate"] == 0.5
     assert [options.learning_rate for options in Threshold.learnt] == [0.02, 0.5]
 
 
@@ -138,14 +138,14 @@ def test_what_is_held_back_is_not_learnt_from_and_val_not_looked_at(root: Path) 
     assert [[sample.record for sample in part] for part in (learnt, scored)] == [["s1"], ["s0"]]
     plain = parts_of(root, kind, held_back=False)
     assert [[s.record for s in part] for part in plain] == [["s0", "s1"], ["s2", "s3"]]
-    assert measured(root, "--only", "full", "--seeds", "0", "--held-back")["budget"]["held_back"]
+    assert measured(root, "--only", "base", "--seeds", "0", "--held-back")["budget"]["held_back"]
 
 
 def test_a_method_whose_package_is_missing_is_left_out_by_name(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    figures = measured(root, "--only", "tiny", "full", "--seeds", "0")
-    assert list(figures["cells"]) == ["nuclei/full/0"]
+    figures = measured(root, "--only", "tiny", "base", "--seeds", "0")
+    assert list(figures["cells"]) == ["nuclei/base/0"]
     assert "skipped nuclei/tiny/0: No module named 'trees'" in capsys.readouterr().err
 
 
@@ -173,7 +173,7 @@ def test_every_network_learns_from_the_same_views(monkeypatch: pytest.MonkeyPatc
 
 def test_a_network_must_learn_first() -> None:
     with pytest.raises(ValueError, match="learn first"):
-        METHODS["full"]().segment(np.zeros((32, 32, 3), np.float32))
+        METHODS["base"]().segment(np.zeros((32, 32, 3), np.float32))
 
 
 def test_large_images_are_averaged_and_volumes_thinned(
@@ -200,8 +200,9 @@ def test_the_cost_of_a_network_is_counted() -> None:
 
 
 def test_all_ablations_and_peers_are_there() -> None:
-    wanted = {"full", "rows only", "no gate", "no windows", "plain decoder", "no pooled keys"}
-    wanted |= {"convolution, plain decoder", "no low-resolution attention", "U-Net ResNet-18"}
+    wanted = {"base", "tiny", "rows only", "no gate", "no windows", "convolution"}
+    wanted |= {"no pooled keys", "no low-resolution attention", "strided, nested decoder"}
+    wanted |= {"U-Net ResNet-18", "UNeXt-like", "SegFormer-B0 (transformers)"}
     assert wanted | {"Zig-RiR-like", "FCN-like", "random forest", "graph cut"} <= set(METHODS)
 
 
@@ -217,21 +218,21 @@ def cells(**dice: list[float]) -> dict[str, Any]:
 def test_the_table_gives_means_over_seeds_and_paired_differences(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    costs = {"full": {"parameters": 1_380_000, "GMAC at 256": 0.65, "CPU ms at 256": 51.2}}
-    figures = {"cells": cells(full=[0.8, 0.9], forest=[0.7, 0.7]), "costs": costs}
+    costs = {"base": {"parameters": 1_380_000, "GMAC at 256": 0.65, "CPU ms at 256": 51.2}}
+    figures = {"cells": cells(base=[0.8, 0.9], forest=[0.7, 0.7]), "costs": costs}
     path = tmp_path / "f.json"
     path.write_text(json.dumps(figures), encoding="utf-8")
     quality_table.main([str(path)])
     dice, iou = capsys.readouterr().out.split("\n\n")
-    assert "| full | 0.8500 ± 0.0707 | 0.8500 | – | 1.38 M | 0.65 | 51 |" in dice
+    assert "| base | 0.8500 ± 0.0707 | 0.8500 | – | 1.38 M | 0.65 | 51 |" in dice
     # differences -10 and -20 points: sd 7.07, 12.706 * 7.07 / sqrt(2)
     assert "| forest | 0.7000 ± 0.0000 | 0.7000 | -15.00 ± 63.53 (n = 2) | – | – | – |" in dice
-    assert "| full | 0.4250" in iou
+    assert "| base | 0.4250" in iou
 
 
 def test_a_kind_that_is_missing_leaves_a_gap() -> None:
-    figures = {"cells": cells(full=[0.8]), "costs": {}}
+    figures = {"cells": cells(base=[0.8]), "costs": {}}
     figures["cells"]["polyp/other/0"] = {"dice": [0.5], "iou": [0.4]}
-    lines = quality_table.score_table(figures, "dice", "full")
-    assert lines[2].startswith("| full | 0.8000 | – | – | – |")
+    lines = quality_table.score_table(figures, "dice", "base")
+    assert lines[2].startswith("| base | 0.8000 | – | – | – |")
     assert lines[3].startswith("| other | – | 0.5000 | – | – |")

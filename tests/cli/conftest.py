@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import tifffile
 import torch
 
 from napari_rwkvseg.engine.card import Model, ModelCard
-from napari_rwkvseg.network.config import tiny
+from napari_rwkvseg.network.config import NetworkConfig
 from napari_rwkvseg.network.model import build_network
 from napari_rwkvseg.store.model_file import write_model
 
@@ -21,7 +20,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained network that reads one channel."""
     torch.manual_seed(0)
     sizes = {"widths": (8,) * 4, "depths": (1,) * 4, "stem_width": 8}
-    config = replace(tiny(1, 2), decoder="nested", **sizes)  # it scans, too
+    config = NetworkConfig(1, **sizes, detail_width=4)  # its decoder scans, too
     card = ModelCard(name="small", title="Small", modality="any", class_names=("thing",))
     path = tmp_path_factory.mktemp("models") / "small.safetensors"
     write_model(path, Model(build_network(config).eval(), card))

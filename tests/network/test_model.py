@@ -18,7 +18,7 @@ from napari_rwkvseg.network.trace import trace
 from napari_rwkvseg.scan.schedule import global_schedule, uniform_schedule
 from napari_rwkvseg.wkv import use_path
 
-SMALL = replace(tiny(), widths=(8, 8, 12, 16), depths=(1, 1, 1, 1), stem_width=8, decoder="nested")
+SMALL = NetworkConfig(widths=(8, 8, 12, 16), depths=(1, 1, 1, 1), stem_width=8, detail_width=4)
 
 
 def network(config: NetworkConfig = SMALL, seed: int = 0) -> SegmentationNetwork:
@@ -35,8 +35,8 @@ def image(height: int, width: int, batch: int = 1, channels: int = 3, seed: int 
     "shape",
     [
         {},
-        {"decoder": "nested"},
-        {"decoder": "convolution", "downsampling": "pooled"},
+        {"decoder": "nested", "downsampling": "strided"},
+        {"decoder": "shuffle", "downsampling": "strided"},
     ],
 )
 @pytest.mark.parametrize(
@@ -213,9 +213,9 @@ def test_half_precision_around_the_operator_changes_little(dtype: torch.dtype) -
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_what_no_ablation_supports_is_off_by_default(size: str) -> None:
+def test_fresh_networks_have_what_the_ablations_support(size: str) -> None:
     config = SIZES[size](3, 2)
-    assert (config.decoder, config.downsampling) == ("shuffle", "strided")
+    assert (config.decoder, config.downsampling) == ("convolution", "pooled")
     assert (config.mixer, config.gate, config.attention_side > 0) == ("wkv", True, True)
 
 

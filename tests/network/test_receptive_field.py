@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from napari_rwkvseg.network.config import tiny
+from napari_rwkvseg.network.config import base
 from napari_rwkvseg.network.model import build_network
 from napari_rwkvseg.network.receptive_field import ReceptiveField, receptive_field
 from tests.fakes import BrightnessNetwork
@@ -84,7 +84,7 @@ def test_a_pixel_that_depends_on_nothing_has_no_reach() -> None:
 
 def test_gradients_are_found_without_touching_the_parameters() -> None:
     torch.manual_seed(4)
-    network = build_network(tiny()).eval()
+    network = build_network(base()).eval()
     with torch.no_grad():
         field = receptive_field(network, torch.rand(1, 3, 40, 48), 20, 24, label=1)
     assert field.gradient.shape == (40, 48)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from napari_rwkvseg.network.config import NetworkConfig, tiny
+from napari_rwkvseg.network.config import NetworkConfig
 from napari_rwkvseg.network.model import SegmentationNetwork, build_network
 from napari_rwkvseg.network.trace import LayerTrace, record, scanning_layers, trace, word_scans
 from napari_rwkvseg.wkv import bi_wkv
@@ -15,7 +15,7 @@ from tests.recording import record_operator, visited
 
 ODD = [(50, 70), (33, 97), (64, 64), (41, 200)]
 
-CONFIG = replace(tiny(), widths=(8, 8, 12, 16), depths=(1, 2, 1, 1), stem_width=8, decoder="nested")
+CONFIG = NetworkConfig(widths=(8, 8, 12, 16), depths=(1, 2, 1, 1), stem_width=8, detail_width=4)
 
 
 def traced(height: int, width: int, config: NetworkConfig = CONFIG) -> tuple[LayerTrace, ...]:
