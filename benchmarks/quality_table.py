@@ -1,6 +1,8 @@
 """Tables of what `benchmarks.quality` has measured, in Markdown.
 
-    python -m benchmarks.quality_table F [--against base]
+    python -m benchmarks.quality_table F [F …] [--against base]
+
+Kinds that need other budgets have files of their own.
 
 A figure of a kind is the mean over its images, given as mean ± sd over the seeds; `mean` is the
 mean over the kinds. `difference` compares with one method kind by kind and seed by seed: mean and
@@ -12,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,15 @@ def means_of(cells: Cells, score: str) -> dict[str, dict[Key, float]]:
     return means
 
 
+def joined(files: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the figures of several files as those of one; costs are those of the first."""
+    both: dict[str, dict[str, Any]] = {"cells": {}, "costs": {}}
+    for figures in files:
+        both["cells"] |= figures["cells"]
+        both["costs"] = {**figures["costs"], **both["costs"]}
+    return both
+
+
 def difference(ours: Mapping[Key, float], theirs: Mapping[Key, float]) -> tuple[float, float, int]:
     """Return mean, half-width of the 95 % interval, and number of the paired differences."""
     pairs = [theirs[key] - ours[key] for key in ours.keys() & theirs.keys()]
@@ -53,7 +64,8 @@ def score_table(figures: Mapping[str, Any], score: str, against: str) -> list[st
         f"| {score} | {' | '.join(kinds)} | mean | difference | parameters | GMAC | CPU ms |",
         "|---" * (len(kinds) + 6) + "|",
     ]
-    for method, rows in means.items():
+    for method in sorted(means, key=lambda name: name != against):  # it first, the others in order
+        rows = means[method]
         by_kind = [[value for (k, _), value in rows.items() if k == kind] for kind in kinds]
         columns = [over_seeds(values) for values in by_kind]
         mean = f"{np.mean([np.mean(v) for v in by_kind]):.4f}" if all(by_kind) else NONE
@@ -86,10 +98,10 @@ def _cost(cost: Mapping[str, float]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("figures", type=Path, help="what benchmarks.quality wrote")
+    parser.add_argument("figures", type=Path, nargs="+", help="what benchmarks.quality wrote")
     parser.add_argument("--against", default="base", metavar="METHOD")
     parsed = parser.parse_args(arguments)
-    figures = json.loads(parsed.figures.read_text("utf-8"))
+    figures = joined(json.loads(path.read_text("utf-8")) for path in parsed.figures)
     tables = ["\n".join(score_table(figures, score, parsed.against)) for score in SCORES]
     sys.stdout.write("\n\n".join(tables) + "\n")
 

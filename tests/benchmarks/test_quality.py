@@ -230,6 +230,16 @@ def test_the_table_gives_means_over_seeds_and_paired_differences(
     assert "| base | 0.4250" in iou
 
 
+def test_files_of_other_kinds_are_joined_and_ours_comes_first() -> None:
+    nuclei = {"cells": cells(forest=[0.7], base=[0.8]), "costs": {"base": {"parameters": 1}}}
+    polyp = {"cells": {"polyp/base/0": {"dice": [0.6], "iou": [0.5]}}, "costs": {"base": {}}}
+    both = quality_table.joined([nuclei, polyp])
+    assert both["costs"] == nuclei["costs"]
+    _, _, first, second = quality_table.score_table({**both, "costs": {}}, "dice", "base")
+    assert first.startswith("| base | 0.8000 | 0.6000 | 0.7000 |")
+    assert second.startswith("| forest | 0.7000 | – | – |")
+
+
 def test_a_kind_that_is_missing_leaves_a_gap() -> None:
     figures = {"cells": cells(base=[0.8]), "costs": {}}
     figures["cells"]["polyp/other/0"] = {"dice": [0.5], "iou": [0.4]}
