@@ -2,11 +2,10 @@
 
     python -m benchmarks.quality_table F [F …] [--against base]
 
-Kinds that need other budgets have files of their own.
-
-A figure of a kind is the mean over its images, given as mean ± sd over the seeds; `mean` is the
-mean over the kinds. `difference` compares with one method kind by kind and seed by seed: mean and
-half-width of the 95 % interval (Student's t over kinds and seeds), in points.
+Kinds that need other budgets have files of their own. A figure of a kind is the mean over its
+images, given as mean ± sd over the seeds; `mean` is the mean over the kinds. `difference` compares
+with one method kind by kind and seed by seed: mean and half-width of the 95 % interval (Student's t
+over kinds and seeds), in points.
 """
 
 from __future__ import annotations
