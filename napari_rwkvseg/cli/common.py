@@ -40,14 +40,7 @@ def add_tile(parser: argparse.ArgumentParser) -> None:
 
 def predict_options(parsed: argparse.Namespace) -> PredictOptions:
     """Return what the options of `add_compute`, `add_tile` and `add_flips` say."""
-    overlap = min(PredictOptions.overlap, parsed.tile // 4)
-    return PredictOptions(
-        tile=parsed.tile,
-        overlap=overlap,
-        device=parsed.device,
-        threads=parsed.threads,
-        flips=parsed.flips,
-    )
+    return PredictOptions.for_tile(parsed.tile, parsed.device, parsed.threads, parsed.flips)
 
 
 def run_with_bar(job: Job[T], title: str) -> T:

@@ -40,7 +40,7 @@ def run(parsed: argparse.Namespace) -> int:
     image = as_one_channel(read_image(parsed.image, parsed.axes), parsed.channel)
     index = chosen_plane(image, parsed.plane)
     model = Library().load(parsed.model)
-    options = PredictOptions(parsed.tile, min(PredictOptions.overlap, parsed.tile // 4))
+    options = PredictOptions.for_tile(parsed.tile)
     seen = run_with_bar(explain(model, image, index, options=options), "reading")
     if not seen.trace.layers:
         raise ValueError(f'Model "{model.card.name}" does not scan: there is nothing to draw.')

@@ -53,6 +53,18 @@ class PredictOptions:
         if not 0 <= self.overlap <= self.tile // 2:
             raise ValueError(f"overlap must be 0 to {self.tile // 2} pixels, got {self.overlap}")
 
+    @classmethod
+    def for_tile(
+        cls,
+        tile: int,
+        device: str = "auto",
+        threads: int | None = None,
+        flips: bool | None = None,
+    ) -> PredictOptions:
+        """Return the options for tiles of a side; small ones overlap less than others."""
+        overlap = min(cls.overlap, tile // 4)
+        return cls(tile=tile, overlap=overlap, device=device, threads=threads, flips=flips)
+
     def grown(self, factor: float) -> PredictOptions:
         """Return the options for an image whose pixels are smaller by a factor of at least 1."""
         return replace(self, tile=round(factor * self.tile), overlap=int(factor * self.overlap))

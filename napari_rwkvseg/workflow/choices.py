@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from napari_rwkvseg.engine.image import ImageData
+from napari_rwkvseg.engine.prediction import PredictOptions
 
 
 class Region(StrEnum):
@@ -41,6 +42,10 @@ class Compute:
     device: str = "auto"
     tile: int = 512
     threads: int = 0
+
+    def predict_options(self) -> PredictOptions:
+        """Return what they mean for a prediction."""
+        return PredictOptions.for_tile(self.tile, self.device, self.threads or None)
 
 
 class Tone(StrEnum):

@@ -19,7 +19,7 @@ from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.measure import Table, measure
 from napari_rwkvseg.engine.objects import MaskOptions
-from napari_rwkvseg.engine.prediction import Prediction, PredictOptions
+from napari_rwkvseg.engine.prediction import Prediction
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.quiet import quietly
 from napari_rwkvseg.engine.torch_loading import load_torch
@@ -134,12 +134,7 @@ def segment(request: Request, token: CancelToken) -> Job[Outcome]:
         model = request.load()
         request.prepare()
     token.raise_if_cancelled()
-    options = PredictOptions(
-        tile=request.compute.tile,
-        overlap=min(64, request.compute.tile // 4),
-        device=request.compute.device,
-        threads=request.compute.threads or None,
-    )
+    options = request.compute.predict_options()
     prediction = yield from predict(model, request.image, options, token, request.region)
     yield Progress(1, 1, "Making the mask")
     mask = labels_of(prediction, request.image, request.options, request.base, token)

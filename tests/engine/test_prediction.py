@@ -63,3 +63,9 @@ def test_what_the_window_needs_does_without_torch() -> None:
     imports = ", ".join(f"napari_rwkvseg.engine.{module}" for module in modules)
     code = f"import sys, {imports}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(("tile", "overlap"), [(512, 64), (256, 64), (128, 32), (1024, 64)])
+def test_small_tiles_overlap_less(tile: int, overlap: int) -> None:
+    options = PredictOptions.for_tile(tile, "cpu", 3, flips=True)
+    assert options == PredictOptions(tile, overlap, device="cpu", threads=3, flips=True)

@@ -297,3 +297,11 @@ def test_folding_the_normalisation_into_the_kernel_changes_nothing() -> None:
     plain = unit[2](unit[1](unit[0](x)))
     torch.testing.assert_close(unit(x), plain, rtol=1e-5, atol=1e-5)
     assert plain.max() > 0
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_lone_view_of_one_deepest_cell_can_be_learnt_from(size: str) -> None:
+    torch.manual_seed(0)
+    net = build_network(SIZES[size](3, 2)).train()
+    net(image(32, 32)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.objects import MaskOptions
-from napari_rwkvseg.engine.prediction import Prediction, PredictOptions
+from napari_rwkvseg.engine.prediction import Prediction
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.quiet import quietly
 from napari_rwkvseg.engine.torch_loading import load_optimisers, load_torch
@@ -278,12 +278,7 @@ def preview(
     from napari_rwkvseg.engine.predict import predict  # imports torch
 
     model = load()
-    options = PredictOptions(
-        tile=compute.tile,
-        overlap=min(64, compute.tile // 4),
-        device=compute.device,
-        threads=compute.threads or None,
-    )
+    options = compute.predict_options()
     done = []
     for one in previews:
         material = one.material

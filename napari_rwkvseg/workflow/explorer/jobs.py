@@ -104,10 +104,10 @@ def read(
         from napari_rwkvseg.adapters.scan_layers import PlanePlace
         from napari_rwkvseg.engine.explain import explain
         from napari_rwkvseg.engine.gates import gate_table
-        from napari_rwkvseg.engine.predict import PredictOptions
+        from napari_rwkvseg.engine.prediction import PredictOptions
 
         model = reading.load()
-    options = PredictOptions(reading.tile, min(PredictOptions.overlap, reading.tile // 4))
+    options = PredictOptions.for_tile(reading.tile)
     found = yield from explain(
         model, reading.image, reading.index, reading.focus, options, reading.window, token
     )
