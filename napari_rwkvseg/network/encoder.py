@@ -42,8 +42,8 @@ class ConvolutionUnit(nn.Sequential):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the image after the unit."""
-        # Training needs the statistics of the batch, which no fixed kernel knows. A single pixel has
-        # none: a lone view no larger than the deepest cell is read as in evaluation there.
+        # Training needs the statistics of the batch, which no fixed kernel knows. A single pixel
+        # has none: a lone view no larger than the deepest cell is read as in evaluation there.
         if self.training and image[:, 0].numel() > 1:
             normalised: Tensor = super().forward(image)  # type: ignore[no-untyped-call]
             return normalised
