@@ -39,7 +39,7 @@ def score(card: ModelCard) -> str:
         return ""
     text = f"Dice {card.metrics['dice_mean']:.2f}"
     if "n" in card.metrics:
-        text += f" (n = {card.metrics['n']:.0f})"
+        text += f" (n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{card.metrics['n']:.0f})"
     return text
 
 

@@ -68,7 +68,7 @@ def test_a_card_shows_only_what_is_known() -> None:
 
 
 def test_scores_are_short_in_the_list_and_whole_on_the_card() -> None:
-    assert score(FULL) == "Dice 0.92 (n = 87)"
+    assert score(FULL) == "Dice 0.92 (n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}87)"
     assert scores(FULL) == "Dice 0.923, IoU 0.862, 87 validation images"
     seeds = {"seeds": 3, "dice_seeds_mean": 0.9214, "dice_seeds_sd": 0.0021}
     several = replace(FULL, metrics={**FULL.metrics, **seeds})
