@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_rwkvseg.adapters.to_layers import Geometry
+from napari_rwkvseg.engine.prediction import PredictOptions
 from napari_rwkvseg.engine.progress import Job, Progress
 from napari_rwkvseg.engine.quiet import quietly
 from napari_rwkvseg.engine.torch_loading import load_torch
@@ -104,7 +105,6 @@ def read(
         from napari_rwkvseg.adapters.scan_layers import PlanePlace
         from napari_rwkvseg.engine.explain import explain
         from napari_rwkvseg.engine.gates import gate_table
-        from napari_rwkvseg.engine.prediction import PredictOptions
 
         model = reading.load()
     options = PredictOptions.for_tile(reading.tile)
