@@ -169,7 +169,8 @@ class Segmenter:
         seconds : float
             For everything.
         steps : int, optional
-            Exactly so many optimiser steps, to repeat a run bit for bit.
+            So many optimiser steps, however long they take, to repeat a run bit for bit; fewer
+            where nothing gets better any more.
         seed : int
             Of the views.
         corrections : str or Path, optional

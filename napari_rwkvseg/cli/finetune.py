@@ -35,7 +35,10 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--out", type=Path, required=True, help="model file (.safetensors)")
     parser.add_argument("--seconds", type=float, default=60, help="for everything (default 60)")
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="exactly so many, to repeat a run bit for bit"
+        "--steps",
+        type=int,
+        metavar="N",
+        help="so many at most, however long they take, to repeat a run bit for bit",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--classes", nargs="+", metavar="NAME", help="names in label order")

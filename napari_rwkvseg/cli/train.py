@@ -60,6 +60,7 @@ def run(parsed: argparse.Namespace) -> int:
         device=parsed.device,
         threads=parsed.threads,
         recipe=recipe.file,
+        classes=tuple(parsed.classes or ()),
         resume=parsed.resume,
     )
     model = run_with_bar(train_model(run), f"Training {run.card.name}")

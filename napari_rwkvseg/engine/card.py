@@ -94,6 +94,8 @@ class ModelCard:
             raise ValueError(f"unknown entries in the model card: {', '.join(sorted(unknown))}")
         known = dict(values)
         for key in ("class_names", "percentiles"):
+            if isinstance(known.get(key), str):  # a tuple of its letters is not what is meant
+                raise TypeError(f"{key} must be a list")
             if key in known:
                 known[key] = tuple(known[key])
         return cls(**known)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ QUARTERS = 4  # of a block
 WHOLE = 640  # longest side of a plane that is read in one piece, as in prediction
 
 Counts = NDArray[np.float64]
+N = TypeVar("N", np.float64, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,25 @@ class HeldOut:
     evidence: Evidence
     blocks: tuple[Rectangle, ...]
     replay: bool = False
+
+
+class Place(NamedTuple):
+    """A held-out block, through all planes of its image.
+
+    Attributes
+    ----------
+    image : str
+        Id of the image.
+    replay : bool
+        Whether it was learnt before.
+    rows, columns : tuple of int
+        Start and stop.
+    """
+
+    image: str
+    replay: bool
+    rows: tuple[int, int]
+    columns: tuple[int, int]
 
 
 def count_pixels(
@@ -139,9 +159,30 @@ def block_pixels(held_out: Sequence[HeldOut]) -> NDArray[np.int64]:
     return np.array(seen, np.int64).reshape(-1, QUARTERS)
 
 
-def block_images(held_out: Sequence[HeldOut]) -> list[str]:
-    """Return the ids of the images of all blocks, in the order of `count_pixels`."""
-    return [held.evidence.image_id for held in held_out for _ in held.blocks]
+def block_places(held_out: Sequence[HeldOut]) -> list[Place]:
+    """Return where each block lies, in the order of `count_pixels`."""
+    return [
+        Place(
+            held.evidence.image_id,
+            held.replay,
+            (rows.start, rows.stop),
+            (columns.start, columns.stop),
+        )
+        for held in held_out
+        for rows, columns in held.blocks
+    ]
+
+
+def through_planes(counts: NDArray[N], places: Sequence[Place]) -> NDArray[N]:
+    """Return the sums (places, …) of counts (blocks, …) over all planes of each place.
+
+    Slices of a stack are alike at the same place: many of them are not many blocks. Places come in
+    the order in which they occur first.
+    """
+    numbers = {place: number for number, place in enumerate(dict.fromkeys(places))}
+    sums = np.zeros((len(numbers), *counts.shape[1:]), counts.dtype)
+    np.add.at(sums, [numbers[place] for place in places], counts)
+    return sums
 
 
 def _agreement(

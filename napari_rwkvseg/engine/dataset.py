@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,17 +82,22 @@ def read_index(folder: Path, split: str | None = None) -> tuple[Record, ...]:
     path = folder / INDEX
     if not path.is_file():
         raise DatasetError(f"{folder} has no {INDEX}. Name a folder with images/, masks/, {INDEX}.")
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:  # Excel puts a mark before UTF-8
         lines = csv.DictReader(file)
         missing = [column for column in COLUMNS if column not in (lines.fieldnames or ())]
         if missing:
             raise DatasetError(f"{path} lacks the columns {', '.join(missing)}. Add them.")
-        records = tuple(
-            Record(line["name"], folder / line["image"], folder / line["mask"], line["split"])
-            for line in lines
-        )
+        records = tuple([_record(line, folder, lines.line_num) for line in lines])
     chosen = tuple(record for record in records if split in (None, record.split))
     if not chosen:
         known = ", ".join(sorted({record.split for record in records})) or "none"
         raise DatasetError(f'{path} has no split "{split}". Splits in it: {known}.')
     return chosen
+
+
+def _record(line: Mapping[str, str | None], folder: Path, number: int) -> Record:
+    """Return what a line says; the csv module fills a line that is too short with None."""
+    name, image, mask, split = (line[column] for column in COLUMNS)
+    if name is None or image is None or mask is None or split is None:
+        raise DatasetError(f"{INDEX}, line {number}, lacks entries. Add {', '.join(COLUMNS)}.")
+    return Record(name, folder / image, folder / mask, split)

@@ -19,7 +19,13 @@ from napari_rwkvseg.engine.cells import CellGrid
 from napari_rwkvseg.engine.device import limited_threads
 from napari_rwkvseg.engine.heat import Heat, field_heat, look_heat, word_heat
 from napari_rwkvseg.engine.image import ImageData
-from napari_rwkvseg.engine.intensity import Window, measure_window, normalise, to_channels
+from napari_rwkvseg.engine.intensity import (
+    Window,
+    check_channels,
+    measure_window,
+    normalise,
+    to_channels,
+)
 from napari_rwkvseg.engine.predict import DEFAULTS, ONE_TILE, PredictOptions, as_read
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.scan_path import ScanPath, scan_path
@@ -154,6 +160,7 @@ def explain(
         If the token asks to stop.
     """
     token = token or CancelToken()
+    check_channels(image, model.network.config.in_channels, model.card.name)
     fitted, options = as_read(model, image, options)
     yield Progress(0, 2, "Reading intensities")
     if window is None:

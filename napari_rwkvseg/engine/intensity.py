@@ -94,6 +94,29 @@ def normalise(plane: NDArray[np.float32], window: Window) -> NDArray[np.float32]
     return scaled
 
 
+def check_channels(image: ImageData, n: int, model: str = "") -> None:
+    """Refuse an image of several channels that are no colours, whatever their number.
+
+    Three of them would otherwise be taken for red, green and blue.
+
+    Parameters
+    ----------
+    image : ImageData
+        What is to be read.
+    n : int
+        Channels of the model.
+    model : str
+        Its name, for the message; empty if it has none yet.
+
+    Raises
+    ------
+    BadImageError
+        If that is so.
+    """
+    if image.n_channels > 1 and not image.is_rgb:
+        raise wrong_channels(image.name, image.n_channels, n, model)
+
+
 def to_channels(plane: NDArray[np.float32], n: int, name: str = "image") -> NDArray[np.float32]:
     """Fit a plane to the channels that a model reads.
 

@@ -326,13 +326,16 @@ class _Draws:
     Percentiles of the draws would be too narrow for a handful of blocks. Hence Student's t with the
     standard error of the draws, which itself is too small by the root of (n - 1) / n (Hesterberg,
     2015, 10.1080/00031305.2015.1089789), and by the root of the design effect, for parts of a block
-    are alike (Kish, Survey Sampling, 1965). Parts of a single block say nothing about others. With
-    several looks the chance to err is divided among them (Bonferroni).
+    are alike (Kish, Survey Sampling, 1965). Parts of a single block say nothing about others. The
+    k-th look has a k-th of the chance to err. That is not all of a correction: four looks err in
+    about 7 of 100 cases in place of 5 where the gains correlate by 0.8 to 0.95, as they do on the
+    way to one candidate, in 10 where they are independent (simulated).
     """
 
     def __init__(self, groups: NDArray[np.str_], blocks: int, seed: int, look: int) -> None:
         self._parts, self._blocks, self._look = len(groups), blocks, look
-        self._groups = [np.flatnonzero(groups == name) for name in np.unique(groups)]
+        # in the order of the blocks, not of names: these differ from one computer to the next
+        self._groups = [np.flatnonzero(groups == name) for name in dict.fromkeys(groups.tolist())]
         rng = np.random.default_rng(seed)
         sizes = [len(group) for group in self._groups]
         # how often each part of a group is drawn, (RESAMPLES, parts of it)

@@ -14,7 +14,7 @@ from napari_rwkvseg.engine.device import choose_device, limit_threads
 from napari_rwkvseg.engine.effort import RETREATS, Effort, is_out_of_memory
 from napari_rwkvseg.engine.forward import Forward
 from napari_rwkvseg.engine.image import ImageData
-from napari_rwkvseg.engine.intensity import Window, measure_window, to_channels, wrong_channels
+from napari_rwkvseg.engine.intensity import Window, check_channels, measure_window, to_channels
 from napari_rwkvseg.engine.prediction import Prediction, PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.scale import at_frame, frame_side
@@ -76,9 +76,7 @@ def predict(
         If the token asks to stop.
     """
     token = token or CancelToken()
-    if image.n_channels > 1 and not image.is_rgb:
-        channels = model.network.config.in_channels
-        raise wrong_channels(image.name, image.n_channels, channels, model.card.name)
+    check_channels(image, model.network.config.in_channels, model.card.name)
     where = _resolved(region, image)
     yield Progress(0, 1, "Reading intensities")
     window, notes = measure_window(image, model.card.percentiles, token)

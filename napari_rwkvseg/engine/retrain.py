@@ -15,10 +15,11 @@ from napari_rwkvseg.engine.classes import shared_classes, with_classes
 from napari_rwkvseg.engine.comparison import (
     Counts,
     HeldOut,
-    block_images,
     block_pixels,
+    block_places,
     count_pixels,
     probabilities,
+    through_planes,
 )
 from napari_rwkvseg.engine.doubt import KEEP_ALL, Limits, least_peak, least_size
 from napari_rwkvseg.engine.evidence import Evidence
@@ -348,6 +349,10 @@ def _verdict(
     seed: int,
     look: int = 1,
 ) -> Verdict:
-    replay = [held.replay for held in held_out for _ in held.blocks]
-    pixels, images = block_pixels(held_out), block_images(held_out)
+    """Judge by whole blocks: what is held out of a stack lies in all of its planes."""
+    places = block_places(held_out)
+    old, new = (through_planes(counts, places) for counts in (old, new))
+    pixels = through_planes(block_pixels(held_out), places)
+    blocks = list(dict.fromkeys(places))
+    replay, images = [place.replay for place in blocks], [place.image for place in blocks]
     return judge(old, new, pixels, replay, images, class_names, seed, look)

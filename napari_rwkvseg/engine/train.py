@@ -110,11 +110,20 @@ class Trainer(Generic[N]):
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         value = float(loss.detach())
         if not (math.isfinite(value) and bool(torch.isfinite(norm))):
+            self._mend_statistics()
             return self._skip(value)
         self._skipped = 0
         self.optimiser.step()
         self._update_average(step)
         return value
+
+    @torch.no_grad()
+    def _mend_statistics(self) -> None:
+        """Take back what views that are not finite did to the statistics of the batches."""
+        averages = dict(self.average.named_buffers())
+        for name, buffer in self.network.named_buffers():
+            if buffer.is_floating_point() and not bool(torch.isfinite(buffer).all()):
+                buffer.copy_(averages[name])
 
     def _skip(self, loss: float) -> float:
         self._skipped += 1

@@ -13,7 +13,7 @@ from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.dataset import DatasetError
 from napari_rwkvseg.engine.evidence import Evidence, Levels
 from napari_rwkvseg.engine.image import ImageData
-from napari_rwkvseg.engine.intensity import measure_window, normalise, to_channels
+from napari_rwkvseg.engine.intensity import check_channels, measure_window, normalise, to_channels
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.store.corrections import Corrections
 from napari_rwkvseg.store.dataset import check_shape
@@ -81,6 +81,7 @@ def accept(
     """
     token = token or CancelToken()
     image, channels = corrected.image, model.network.config.in_channels
+    check_channels(image, channels, model.card.name)
     image_id = project.image_id(np.asarray(image.array))
     window, _ = measure_window(image, model.card.percentiles, token)
     planes = [(n, i) for n, i in enumerate(image.planes()) if corrected.levels[i].any()]

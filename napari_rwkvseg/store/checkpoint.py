@@ -26,7 +26,7 @@ class Checkpoint:
     path : Path
         Where.
     run : str
-        What identifies the run (its options as JSON); another run's state is refused.
+        What identifies the run; another run's state is refused.
     """
 
     path: Path
@@ -49,7 +49,7 @@ class Checkpoint:
         Raises
         ------
         ModelFileError
-            If the file is damaged or belongs to a run with other options.
+            If the file is damaged or belongs to another run.
         """
         if not self.path.exists():
             return None
@@ -64,7 +64,7 @@ class Checkpoint:
             ) from error
         if run != self.run:
             raise ModelFileError(
-                f"{self.path.name} belongs to a run with other options. "
-                "Repeat its options, or delete it to start anew."
+                f"{self.path.name} belongs to a run with other options, classes or images. "
+                "Repeat these, or delete it to start anew."
             )
         return tensors, step, best

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.dataset import DatasetError, Record, Sample
 from napari_rwkvseg.engine.image import ImageData
-from napari_rwkvseg.engine.intensity import measure_window, normalise, to_channels
+from napari_rwkvseg.engine.intensity import check_channels, measure_window, normalise, to_channels
 from napari_rwkvseg.engine.progress import Job, Progress
 from napari_rwkvseg.store.formats import read_image, read_labels
 
@@ -94,6 +94,7 @@ def _planes(
     record: Record, channels: int, percentiles: tuple[float, float], n_classes: int, source: str
 ) -> Iterator[Sample]:
     image, labels = read_pair(record)
+    check_channels(image, channels)
     truth = _classes(labels, n_classes, record.name)
     window, _ = measure_window(image, percentiles)
     for index in image.planes():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,11 +20,14 @@ from napari_rwkvseg.engine.train import train
 from napari_rwkvseg.engine.train_options import TrainOptions
 from napari_rwkvseg.engine.validate import Score
 from napari_rwkvseg.engine.widths import median_width
+from napari_rwkvseg.network.config import NetworkConfig
 from napari_rwkvseg.store.checkpoint import Checkpoint
 from napari_rwkvseg.store.dataset import read_samples
+from napari_rwkvseg.store.document import Document, write_document
 from napari_rwkvseg.store.formats import read_image
 from napari_rwkvseg.store.library import Library
 from napari_rwkvseg.store.model_file import write_model
+from napari_rwkvseg.store.refusal import refusals_name
 
 T = TypeVar("T")
 LOG_COLUMNS = ("step", "loss", "learning_rate", "val_dice", "val_iou")
@@ -48,6 +53,8 @@ class TrainingRun:
         Processor threads; by default all cores but one.
     recipe : str
         Name of the file that says how to train, for the command on the card; empty if none does.
+    classes : tuple of str
+        Names that go before those of the recipe, for that command too.
     resume : bool
         Go on from the checkpoint of a run with equal options, if there is one.
     """
@@ -59,6 +66,7 @@ class TrainingRun:
     device: str = "auto"
     threads: int | None = None
     recipe: str = ""
+    classes: tuple[str, ...] = ()
     resume: bool = False
 
     @property
@@ -77,10 +85,11 @@ class TrainingRun:
         recipe = f" --recipe {self.recipe}" if self.recipe else ""
         threads = f" --threads {self.threads}" if self.threads else ""
         start = f" --start {Path(options.start).name}" if options.start else ""
+        classes = f" --classes {shlex.join(self.classes)}" if self.classes else ""
         return (
             f"napari-rwkvseg train --data {names(self.data)} --out {self.out.name}{recipe} "
             f"--size {options.size} --steps {options.steps} --crop {options.crop} "
-            f"--batch {options.batch} --seed {options.seed}{start}{threads}"
+            f"--batch {options.batch} --seed {options.seed}{start}{threads}{classes}"
         )
 
 
@@ -136,7 +145,7 @@ def _read(run: TrainingRun, split: str, channels: int) -> Job[tuple[Sample, ...]
     for folder in run.data:
         records = read_index(folder, split)
         samples += yield from read_samples(
-            records, channels, run.card.percentiles, classes, folder.name
+            records, channels, run.card.percentiles, classes, str(folder)
         )
     return samples
 
@@ -160,7 +169,9 @@ def _train(
 ) -> Job[Model]:
     config = run.options.config(channels, 1 + len(run.card.class_names))
     device, _ = choose_device(run.device)
-    keeper = Checkpoint(run.checkpoint, json.dumps(asdict(run.options), sort_keys=True))
+    with refusals_name(run.out.name, "saved"):  # now, not when all is trained
+        write_document(Document("", config, run.card))
+    keeper = Checkpoint(run.checkpoint, _identity(run, config, samples, held_out))
     if not run.resume:
         run.checkpoint.unlink(missing_ok=True)
         run.log.unlink(missing_ok=True)
@@ -169,6 +180,21 @@ def _train(
     network, score = yield from _logged(job, run.log)
     width = median_width([[sample.truth] for sample in samples])
     return Model(network.cpu(), _filled_card(run, score, width))
+
+
+def _identity(
+    run: TrainingRun, config: NetworkConfig, samples: Sequence[Sample], held_out: Sequence[Sample]
+) -> str:
+    """Return what a run must have in common with the one that left a checkpoint."""
+    about = {
+        "options": asdict(run.options),
+        "network": config.to_dict(),
+        "classes": run.card.class_names,
+        "percentiles": run.card.percentiles,
+        "train": [sample.name for sample in samples],
+        "val": [sample.name for sample in held_out],
+    }
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
 def _logged(job: Job[T], path: Path) -> Job[T]:

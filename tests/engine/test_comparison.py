@@ -15,10 +15,11 @@ from napari_rwkvseg.api import Segmenter
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.comparison import (
     HeldOut,
-    block_images,
     block_pixels,
+    block_places,
     count_pixels,
     quarters,
+    through_planes,
 )
 from napari_rwkvseg.engine.doubt import Limits
 from napari_rwkvseg.engine.evidence import UNSEEN
@@ -50,7 +51,20 @@ def test_only_held_out_pixels_with_evidence_are_counted() -> None:
     assert found[0, :, 0].tolist() == [[pixels] * 3 for row in wanted for pixels in row]
     assert found[1].sum(axis=0).tolist() == [[truth[16:32].sum()] * 3]
     assert block_pixels([held]).tolist() == [[0, 0, 64, 64], [8 * 32] * 4]
-    assert block_images([held]) == ["image 0"] * 2
+    assert [(place.image, place.rows) for place in block_places([held])] == [
+        ("image 0", (0, 16)),
+        ("image 0", (16, 32)),
+    ]
+
+
+def test_a_block_is_one_through_all_planes_of_an_image() -> None:
+    left, right = (slice(0, 64), slice(0, 32)), (slice(0, 64), slice(32, 64))
+    stack = [HeldOut(corrected(0, plane=plane), (left, right)) for plane in range(3)]
+    places = block_places([*stack, HeldOut(corrected(1), (left,)), HeldOut(corrected(1), (right,))])
+    counts = np.arange(8.0)[:, None] * [1, 10]
+    assert through_planes(counts, places).tolist() == [[6, 60], [9, 90], [6, 60], [7, 70]]
+    again = replace(stack[0], replay=True)
+    assert len(set(block_places([stack[0], again]))) == 4
 
 
 def test_a_class_the_model_does_not_know_is_not_found() -> None:

@@ -34,6 +34,7 @@ def test_only_the_wanted_split_is_returned(tmp_path: Path) -> None:
         (TWO, "test", 'no split "test". Splits in it: train, val'),
         ("name,image,mask,split\n", "val", 'no split "val". Splits in it: none'),
         ("name,image\nx,y\n", None, "lacks the columns mask, split"),
+        (TWO + "c,i/c\n", None, "line 4, lacks entries"),
     ],
 )
 def test_what_is_missing_is_named(
@@ -41,6 +42,11 @@ def test_what_is_missing_is_named(
 ) -> None:
     with pytest.raises(DatasetError, match=message):
         read_index(write_index(tmp_path, text), split)
+
+
+def test_a_mark_before_the_text_is_no_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text(TWO, encoding="utf-8-sig")
+    assert [record.name for record in read_index(tmp_path)] == ["b", "a"]
 
 
 def test_a_folder_without_index_is_refused(tmp_path: Path) -> None:

@@ -121,6 +121,8 @@ def test_one_channel_of_several_is_read() -> None:
     image = noise(2, 40, 40, axes="cyx")
     with pytest.raises(BadImageError, match="2 channels"):
         explained(image)
+    with pytest.raises(BadImageError, match="3 channels"):
+        explained(noise(3, 40, 40, axes="cyx"))
     single = as_one_channel(image, 1)
     assert (single.name, explained(single).plane.shape) == ("noise", (40, 40, 1))
     assert as_one_channel(image, None) is image

@@ -291,6 +291,14 @@ def test_the_interval_per_image_draws_within_each_image() -> None:
     assert found.gain == pytest.approx((2 / 3 + 2) / 3)
 
 
+def test_the_interval_does_not_depend_on_how_images_are_called() -> None:
+    old = np.concatenate([counts((5, 10, 20), (9, 10, 20)), HEALTHY])
+    new = np.concatenate([counts((20, 20, 20), (0, 0, 20)), counts((0, 9, 0)), HEALTHY[:3]])
+    names = {"lesion": "c", "one": "a", "two": "b"}
+    renamed = compare(old, new, images=[names[image] for image in WHERE])
+    assert renamed == compare(old, new, images=WHERE)
+
+
 def test_what_was_learnt_before_is_compared_in_all_pixels_together() -> None:
     """One false alarm in a healthy image that was known is no reason to forget a lesson."""
     dab = counts((0, 1, 0))

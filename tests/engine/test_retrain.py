@@ -323,6 +323,16 @@ def test_two_finished_models_are_compared_as_they_predict() -> None:
     assert finish(compare(strict, bad, held_out, ("disc",), 0, CPU)).fresh.old_dice == 0
 
 
+def test_slices_of_one_block_are_not_many_blocks() -> None:
+    block = ((slice(0, 64), slice(0, 64)),)
+    stack = [HeldOut(corrected(0, plane=plane), block) for plane in range(20)]
+    old, new = model(border=0.9), model(border=0.5)
+    found = finish(compare(old, new, stack, ("disc",), 0, CPU))
+    assert (found.fresh.n, found.fresh.pixels, found.answer) == (1, 20 * 64 * 64, "cannot tell")
+    two = finish(compare(old, new, [*stack, HeldOut(corrected(1), block)], ("disc",), 0, CPU))
+    assert (two.fresh.n, two.answer) == (2, "better")
+
+
 def test_a_class_that_a_model_does_not_know_it_does_not_find() -> None:
     held_out = lesson([corrected(0)]).held_out
     other = model(border=0.5, class_names=("ring",))

@@ -150,6 +150,18 @@ def test_non_finite_steps_leave_the_weights_alone_and_three_end_the_run() -> Non
         trainer.step(broken, truths, 2)
 
 
+def test_a_view_that_is_not_finite_does_not_stay_in_the_statistics() -> None:
+    trainer = trainer_of(CONFIG)
+    images, truths = draw_batch(SAMPLES, EVEN, OPTIONS, 0)
+    broken = images.clone()
+    broken[0, 0, 3, 3] = math.inf
+    trainer.step(images, truths, 0)
+    trainer.step(broken, truths, 1)
+    trainer.step(images, truths, 2)
+    for state in (trainer.network.state_dict(), trainer.average.state_dict()):
+        assert all(bool(tensor.isfinite().all()) for tensor in state.values())
+
+
 def test_in_half_precision_weights_stay_in_32_bits_and_the_loss_is_about_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

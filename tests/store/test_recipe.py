@@ -55,6 +55,8 @@ def test_wrong_entries_are_named_with_the_file() -> None:
         Recipe("a.json", {}, {"step": 3}).options({})
     with pytest.raises(RwkvSegError, match=r"a\.json: unknown entries in the model card: licence"):
         Recipe("a.json", {"licence": "CC0"}, {}).model_card("a", Recipe().options({}))
+    with pytest.raises(RwkvSegError, match=r"a\.json: class_names must be a list"):
+        Recipe("a.json", {"class_names": "polyp"}, {}).model_card("a", Recipe().options({}))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 from skimage.io import imsave
+from tifffile import imwrite
 
 from napari_rwkvseg.engine.card import ModelCard
 from napari_rwkvseg.engine.dataset import DatasetError, read_index
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Progress, finish
 from napari_rwkvseg.engine.train_options import TrainOptions
-from napari_rwkvseg.errors import ModelNotFoundError
+from napari_rwkvseg.errors import BadImageError, ModelFileError, ModelNotFoundError
 from napari_rwkvseg.network.config import SIZES, NetworkConfig, tiny
 from napari_rwkvseg.store.dataset import read_pair, read_samples
 from napari_rwkvseg.store.model_file import read_model
@@ -72,6 +73,8 @@ def test_a_run_leaves_a_model_with_its_card_and_a_log(tmp_path: Path) -> None:
     recipe = replace(run, recipe="a.json", threads=None).command()
     assert " --out discs.safetensors --recipe a.json --size tiny " in recipe
     assert recipe.endswith("--seed 0")
+    named = replace(run, classes=("a disc", "ring")).command()
+    assert named.endswith("--threads 1 --classes 'a disc' ring")
     assert (card.size, card.steps, card.data, card.metrics["n"]) == ("tiny", 4, "discs", 1)
     assert [line["step"] for line in log_of(run)] == ["1", "2", "3", "4"]
     assert [bool(line["val_dice"]) for line in log_of(run)] == [False, True, False, True]
@@ -96,6 +99,44 @@ def test_a_stopped_run_resumes_to_the_same_model_and_the_same_log(tmp_path: Path
     resumed = finish(train_model(replace(run, resume=True))).network.state_dict()
     assert all(np.array_equal(resumed[name], expected[name]) for name in expected)
     assert log_of(run) == log_of(whole)
+
+
+@pytest.mark.parametrize("what", ["classes", "images", "network"])
+def test_a_checkpoint_of_something_else_is_refused(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = training_run(tmp_path)
+    token = CancelToken()
+    with pytest.raises(Cancelled):
+        finish(train_model(run, token), lambda event: event.done == 3 and token.cancel())
+    again = replace(run, resume=True)
+    if what == "classes":
+        again = replace(again, card=replace(CARD, class_names=("disc", "ring", "third")))
+    elif what == "images":
+        index = run.data[0] / "index.csv"
+        index.write_text(index.read_text("utf-8").replace("d1,", "e1,"), encoding="utf-8")
+    else:
+        shape = replace(tiny(1), widths=(4,) * 4, depths=(1,) * 4)
+        monkeypatch.setitem(SIZES, "tiny", lambda *counts: replace(shape, n_classes=counts[1]))
+    with pytest.raises(ModelFileError, match="other options, classes or images"):
+        finish(train_model(again))
+
+
+def test_a_card_that_cannot_be_kept_is_refused_before_anything_is_learnt(tmp_path: Path) -> None:
+    run = training_run(tmp_path, card=replace(CARD, title=7))  # type: ignore[arg-type]
+    with pytest.raises(ModelFileError, match=r"discs\.safetensors"):
+        finish(train_model(run))
+    assert not run.log.exists()
+
+
+def test_three_channels_that_are_no_colours_are_refused(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "stained")
+    pixels = np.random.default_rng(0).integers(0, 9, (3, 40, 40), np.uint8)
+    imwrite(data / "images/0.tif", pixels, imagej=True, metadata={"axes": "CYX"})
+    index = data / "index.csv"
+    index.write_text(index.read_text("utf-8").replace("0.png,masks", "0.tif,masks"), "utf-8")
+    with pytest.raises(BadImageError, match="the image has 3 channels"):
+        finish(train_model(replace(training_run(tmp_path), data=(data,))))
 
 
 def test_without_resume_a_run_starts_anew(tmp_path: Path) -> None:
@@ -133,6 +174,12 @@ def test_samples_know_their_record_and_folder(tmp_path: Path) -> None:
     records = read_index(write_data(tmp_path / "d"), "train")
     samples = finish(read_samples(records, channels=1, percentiles=(0, 100), source="d"))
     assert [(sample.record, sample.source) for sample in samples] == [("d0", "d"), ("d1", "d")]
+
+
+def test_folders_of_the_same_name_stay_apart(tmp_path: Path) -> None:
+    few, many = write_data(tmp_path / "a" / "set"), write_data(tmp_path / "b" / "set", size=48)
+    run = replace(training_run(tmp_path), data=(few, many))
+    assert finish(train_model(run)).card.metrics["n"] == 2
 
 
 def test_samples_are_normalised_and_instances_become_one_class(tmp_path: Path) -> None:
