@@ -136,6 +136,7 @@ class Office:
                 self.model, self.ids, options, clock=time.process_time, aside=self._aside
             )
             found = finish(job)
+            found.remember()
         except ValueError as error:  # nothing is held out yet
             return {"verdict": "too few", "reason": str(error), "cpu_seconds": 0.0}
         seconds = time.process_time() - start

@@ -118,7 +118,7 @@ def count_leaks(
                     project.accept(one, NAMES)
         with drawn.watching():
             tuned = replace(options, tuning=replace(QUICK, seed=seed + turn))
-            finish(retrain_accepted(model, ids, tuned))
+            finish(retrain_accepted(model, ids, tuned)).remember()
         if turn % 2:
             project.note_learnt(ids[: turn // 2 + 1])
         entries = read_ledger(folder).entries

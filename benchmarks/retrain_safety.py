@@ -101,6 +101,7 @@ class Office:
         start, options = time.process_time(), self.plan.options(self.name, seed)
         job = retrain_model(self.model, lesson, options, clock=time.process_time, aside=self._aside)
         found = finish(job)
+        found.remember()
         seconds = time.process_time() - start
         learnt = replace(found.learnt, sha256=f"{seed + 1:064x}")
         if found.verdict.answer == "better":

@@ -208,7 +208,9 @@ class Segmenter:
             (self._image(image, axes, channel), np.asarray(mask))
             for image, mask in zip(images, masks, strict=True)
         ]
-        return finish(retrain_model(self.model, pairs, options, aside=aside))
+        found = finish(retrain_model(self.model, pairs, options, aside=aside))
+        found.remember()
+        return found
 
     def _image(self, image: Any, axes: str | None, channel: int | None) -> ImageData:
         data = image if isinstance(image, ImageData) else _interpret(image, axes)

@@ -81,16 +81,37 @@ class Retrained:
     candidate : Model or None
         What was learnt this time, where `model` was kept aside before, has proven better since,
         and what was learnt on top of it is no better.
+    project : Corrections or None
+        Where the corrections lie, for `remember`.
+    taught : tuple of str
+        Ids of the images that count as learnt from now on.
     """
 
     model: Model
     verdict: Verdict
     candidate: Model | None = None
+    project: Corrections | None = None
+    taught: tuple[str, ...] = ()
 
     @property
     def learnt(self) -> Model:
         """What was learnt this time, whether or not something kept aside before is better."""
         return self.candidate or self.model
+
+    def remember(self) -> None:
+        """Note in the project what was learnt, by which model.
+
+        Only once it is sure that the model stays: from images that count as learnt later runs learn
+        less, and a third of them only judges.
+
+        Raises
+        ------
+        ModelFileError
+            If the disk refuses.
+        """
+        if self.project is not None:
+            self.project.note_learnt(self.taught)
+            self.project.note_made(self.learnt.card)
 
 
 def read_pairs(folder: Path, split: str = "train") -> Job[tuple[Pair, ...]]:
@@ -119,6 +140,8 @@ def retrain_model(
     aside: Model | None = None,
 ) -> Job[Retrained]:
     """Accept corrections, retrain on them, judge; the library is not touched.
+
+    The project notes what was learnt when the result is kept, or told to `remember`.
 
     Parameters
     ----------
@@ -214,15 +237,13 @@ def retrain_accepted(
         limit_threads(previous)
     better = found.verdict.answer == "better"
     # what a longer step would have had to forget for may be wrong: it must not judge later ones
-    if learnt := [*known, *(images if better and found.share >= LEARNT else ())]:
-        project.note_learnt(learnt)
+    taught = (*known, *(images if better and found.share >= LEARNT else ()))
     count = project.count(images, names)
     card = retrained_card(model, found, lesson.class_names, count, options.tuning.seed)
-    project.note_made(card)
     candidate = Model(found.tuned.network, card)
     if proven is not None and not better:
-        return Retrained(model, proven, candidate)
-    return Retrained(candidate, found.verdict)
+        return Retrained(model, proven, candidate, project, taught)
+    return Retrained(candidate, found.verdict, None, project, taught)
 
 
 def retrain_folder(
@@ -241,7 +262,7 @@ def retrain_folder(
 
 
 def keep(retrained: Retrained, out: Path | None, library: Library | None) -> Model:
-    """Write a candidate to a file, into a library, or both.
+    """Write a candidate to a file, into a library, or both; then its project remembers it.
 
     Parameters
     ----------
@@ -262,6 +283,12 @@ def keep(retrained: Retrained, out: Path | None, library: Library | None) -> Mod
     ModelFileError
         If the disk refuses.
     """
+    model = _written(retrained, out, library)
+    retrained.remember()
+    return model
+
+
+def _written(retrained: Retrained, out: Path | None, library: Library | None) -> Model:
     model, sha256 = retrained.model, retrained.model.sha256
     if out is not None:
         model = replace(model, sha256=write_model(out, model))

@@ -85,7 +85,7 @@ def _triton_works(device: torch.device) -> bool:
     """Try Triton once per device; neither importing nor compiling it is for those without a GPU."""
     try:
         from napari_rwkvseg.wkv import triton_scan
-    except ImportError:
+    except (ImportError, OSError, ValueError):  # also where there are no sources to compile
         return False
     return triton_scan.works_on(device)
 

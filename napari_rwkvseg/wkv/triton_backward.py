@@ -32,7 +32,7 @@ from napari_rwkvseg.wkv.triton_tiles import (
 )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens", "chunks"])
 def sum_pulls(
     gradient: tl.tensor,
     result: tl.tensor,
@@ -46,7 +46,7 @@ def sum_pulls(
     tokens: tl.tensor,
     chunks: tl.tensor,
     heads: tl.tensor,
-    width: tl.tensor,
+    HEAD_WIDTH: tl.constexpr,
     LENGTH: tl.constexpr,
     QUADS: tl.constexpr,
     ROWS: tl.constexpr,
@@ -54,9 +54,9 @@ def sum_pulls(
 ) -> None:
     """Sum [p | q] of each chunk; `result` is y, `total` its denominator, both (B, T, C)."""
     tiles = tl.cdiv(chunks, ROWS // QUADS)
-    image, tile, head, channel, known = locate(tiles, heads, width, WIDTH)
+    image, tile, head, channel, known = locate(tiles, heads, HEAD_WIDTH, WIDTH)
     _, quad, t, last = read_order(order, head, tile, tokens, chunks, LENGTH, QUADS, ROWS)
-    channels = heads * width
+    channels = heads * HEAD_WIDTH
     column = gradient + image * tokens * gradient_stride + channel
     g = load_quad(column, gradient_stride, t, tokens, known, 0.0)
     column = image * tokens * channels + channel
@@ -73,7 +73,7 @@ def sum_pulls(
     store_sums(at + half, 2 * half, channels, tile, chunks, known, f, q, end, start, QUADS)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens", "chunks"])
 def differentiate(
     key: tl.tensor,
     value: tl.tensor,
@@ -96,7 +96,7 @@ def differentiate(
     tokens: tl.tensor,
     chunks: tl.tensor,
     heads: tl.tensor,
-    width: tl.tensor,
+    HEAD_WIDTH: tl.constexpr,
     LENGTH: tl.constexpr,
     QUADS: tl.constexpr,
     ROWS: tl.constexpr,
@@ -109,9 +109,9 @@ def differentiate(
     [p | q].
     """
     tiles = tl.cdiv(chunks, ROWS // QUADS)
-    image, tile, head, channel, known = locate(tiles, heads, width, WIDTH)
+    image, tile, head, channel, known = locate(tiles, heads, HEAD_WIDTH, WIDTH)
     chunk, quad, t, _ = read_order(order, head, tile, tokens, chunks, LENGTH, QUADS, ROWS)
-    channels = heads * width
+    channels = heads * HEAD_WIDTH
     column = key + image * tokens * key_stride + channel
     k = load_quad(column, key_stride, t, tokens, known, LOWEST)  # (ROWS, WIDTH) each, as below
     column = value + image * tokens * value_stride + channel

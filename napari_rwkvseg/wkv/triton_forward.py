@@ -12,6 +12,10 @@ chunk adds is stored at the chunk that it leads to, so that `carry` works in pla
 may have any floating dtype: numbers are float32 from where they are loaded. Those with a stride,
 the numbers from one token to the next, may be a part of wider grids.
 
+Numbers of tokens and chunks change with the image: kernels are not compiled anew for such as are 1
+or can be divided by 16. The channels of a head are few different numbers, and constants: wide loads
+need to know what divides them.
+
 Differs from Vision-RWKV's CUDA kernel, where a thread walks one channel from end to end: here all
 chunks are in flight at once, and states cross the borders of chunks exactly.
 """
@@ -44,7 +48,7 @@ from napari_rwkvseg.wkv.triton_tiles import (
 )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens", "chunks"])
 def sum_weights(
     key: tl.tensor,
     value: tl.tensor,
@@ -59,7 +63,7 @@ def sum_weights(
     tokens: tl.tensor,
     chunks: tl.tensor,
     heads: tl.tensor,
-    width: tl.tensor,
+    HEAD_WIDTH: tl.constexpr,
     LENGTH: tl.constexpr,
     QUADS: tl.constexpr,
     ROWS: tl.constexpr,
@@ -70,9 +74,9 @@ def sum_weights(
     That key goes to `tops`, (B, tiles, C). `decay` is w' and `fade` is f, (C,).
     """
     tiles = tl.cdiv(chunks, ROWS // QUADS)
-    image, tile, head, channel, known = locate(tiles, heads, width, WIDTH)
+    image, tile, head, channel, known = locate(tiles, heads, HEAD_WIDTH, WIDTH)
     _, quad, t, last = read_order(order, head, tile, tokens, chunks, LENGTH, QUADS, ROWS)
-    channels = heads * width
+    channels = heads * HEAD_WIDTH
     column = key + image * tokens * key_stride + channel
     k = load_quad(column, key_stride, t, tokens, known, LOWEST)  # (ROWS, WIDTH) each, as below
     column = value + image * tokens * value_stride + channel
@@ -91,7 +95,7 @@ def sum_weights(
     store_sums(at + half, 2 * half, channels, tile, chunks, known, f, e, end, start, QUADS)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["chunks"])
 def carry(
     states: tl.tensor,
     tops: tl.tensor,
@@ -101,7 +105,7 @@ def carry(
     half: tl.tensor,
     chunks: tl.tensor,
     heads: tl.tensor,
-    width: tl.tensor,
+    HEAD_WIDTH: tl.constexpr,
     LENGTH: tl.constexpr,
     OF_TILE: tl.constexpr,
     CHUNKS: tl.constexpr,
@@ -113,8 +117,8 @@ def carry(
     largest of them, which goes to `top`, (B, C); OF_TILE = 0: they are not relative to anything.
     `follows`, (h, M), says where chunk m continues chunk m - 1.
     """
-    image, side, head, channel, known = locate(2, heads, width, WIDTH)
-    channels = heads * width
+    image, side, head, channel, known = locate(2, heads, HEAD_WIDTH, WIDTH)
+    channels = heads * HEAD_WIDTH
     # Few programs go through many chunks, but states are only 1/16 of a grid.
     turns = tl.arange(0, CHUNKS)
     largest = tl.full((WIDTH,), LOWEST, tl.float32)
@@ -161,7 +165,7 @@ def carry(
         weight_state = tl.sum(tl.where(last, weight, 0.0), axis=0)[None, :]
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens", "chunks"])
 def mix(
     key: tl.tensor,
     value: tl.tensor,
@@ -178,7 +182,7 @@ def mix(
     tokens: tl.tensor,
     chunks: tl.tensor,
     heads: tl.tensor,
-    width: tl.tensor,
+    HEAD_WIDTH: tl.constexpr,
     LENGTH: tl.constexpr,
     QUADS: tl.constexpr,
     ROWS: tl.constexpr,
@@ -191,9 +195,9 @@ def mix(
     `fade` is f and `own` exp(u'), both (C,). Not CARRIED means that no chunk follows another.
     """
     tiles = tl.cdiv(chunks, ROWS // QUADS)
-    image, tile, head, channel, known = locate(tiles, heads, width, WIDTH)
+    image, tile, head, channel, known = locate(tiles, heads, HEAD_WIDTH, WIDTH)
     chunk, quad, t, _ = read_order(order, head, tile, tokens, chunks, LENGTH, QUADS, ROWS)
-    channels = heads * width
+    channels = heads * HEAD_WIDTH
     column = key + image * tokens * key_stride + channel
     k = load_quad(column, key_stride, t, tokens, known, LOWEST)  # (ROWS, WIDTH) each, as below
     column = value + image * tokens * value_stride + channel

@@ -20,13 +20,13 @@ LOWEST = tl.constexpr(-3e38)
 
 @triton.jit
 def locate(
-    tiles: tl.tensor, heads: tl.tensor, width: tl.tensor, WIDTH: tl.constexpr
+    tiles: tl.tensor, heads: tl.tensor, HEAD_WIDTH: tl.constexpr, WIDTH: tl.constexpr
 ) -> tuple[tl.tensor, tl.tensor, tl.tensor, tl.tensor, tl.tensor]:
     """Return image, tile and head of this program, its channels, and which of them exist.
 
     Heads change first: they read other parts of the same tokens while these are in the cache.
     """
-    blocks = tl.cdiv(width, WIDTH)
+    blocks = tl.cdiv(HEAD_WIDTH, WIDTH)
     program = tl.program_id(0)
     block = program % blocks
     head = program // blocks % heads
@@ -34,7 +34,7 @@ def locate(
     # Beyond 2^31 numbers positions need 64 bits; each is a product of one of these two.
     image = (program // (blocks * heads * tiles)).to(tl.int64)
     inner = block * WIDTH + tl.arange(0, WIDTH)
-    return image, tile, head.to(tl.int64), head * width + inner, inner < width
+    return image, tile, head.to(tl.int64), head * HEAD_WIDTH + inner, inner < HEAD_WIDTH
 
 
 @triton.jit
@@ -179,8 +179,10 @@ def largest_of(x: tl.tuple) -> tl.tensor:
 @triton.jit
 def weight_of(key: tl.tensor, largest: tl.tensor) -> tl.tensor:
     """Return E; padding, which is below every key, has no weight."""
-    relative = tl.maximum(key - largest[None, :], SMALLEST_LOG_WEIGHT)
-    return tl.where(key > LOWEST, tl.exp(relative), 0.0)
+    relative = key - largest[None, :]
+    # A key that is not a number must show in the result, as with the slab scan.
+    relative = tl.maximum(relative, SMALLEST_LOG_WEIGHT, propagate_nan=tl.PropagateNan.ALL)
+    return tl.where(key <= LOWEST, 0.0, tl.exp(relative))
 
 
 @triton.jit

@@ -20,6 +20,7 @@ from napari_rwkvseg.engine.image import interpret
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Job, Progress, finish
 from napari_rwkvseg.engine.retrain import Candidate, Lesson, compare, retrain
 from napari_rwkvseg.engine.tuner import FinetuneOptions
+from napari_rwkvseg.errors import ModelFileError
 from napari_rwkvseg.store.accepting import Corrected, accept
 from napari_rwkvseg.store.corrections import Corrections
 from napari_rwkvseg.store.ledger import read_ledger, write_ledger
@@ -59,7 +60,9 @@ def retrained(
     tmp_path: Path, pairs: list[Pair], start: Model | None = None, **changes: object
 ) -> Retrained:
     start = start or model(border=0.9)
-    return finish(retrain_model(start, pairs, options(tmp_path, **changes)))
+    found = finish(retrain_model(start, pairs, options(tmp_path, **changes)))
+    found.remember()
+    return found
 
 
 def library(tmp_path: Path) -> Library:
@@ -302,7 +305,8 @@ def test_a_stack_is_one_image_of_many_planes(tmp_path: Path) -> None:
     project = Corrections(tmp_path / "corrections")
     (entry,) = read_ledger(project.root).entries.values()
     assert sum(entry.deal.blocks.values()) == 5
-    assert found.verdict.fresh.n == 10
+    fresh = found.verdict.fresh
+    assert (fresh.n, fresh.pixels) == (5, 5 * 2 * 16 * 16)  # each through both planes
 
 
 def test_nothing_kept_names_an_image(tmp_path: Path) -> None:
@@ -338,6 +342,7 @@ def second_chance(
     """Correct an image that came after a model was kept aside, and retrain the one in use."""
     made = options(tmp_path, tuning=tuning)
     found = finish(retrain_model(model(border=0.9), [later], made, aside=aside))
+    found.remember()
     return found, Corrections(tmp_path / "corrections")
 
 
@@ -480,6 +485,18 @@ def test_keeping_a_proven_model_makes_it_active_and_keeps_what_was_learnt_since(
     assert shelf.load("small").sha256 == kept.sha256 == aside.sha256
     assert [version.card.parent for version in shelf.versions("small")][-1] == aside.sha256
     assert read_model(out).card == aside.card
+
+
+def test_what_a_model_learnt_counts_only_once_the_model_is_kept(tmp_path: Path) -> None:
+    start, made = model(border=0.9), options(tmp_path)
+    found = finish(retrain_model(start, [pair()], made))
+    project = Corrections(tmp_path / "corrections")
+    with pytest.raises(ModelFileError, match="cannot be saved"):
+        keep(found, tmp_path / "nowhere" / "out.safetensors", None)
+    assert (project.learnt(), len(project.dealt())) == ((), 1)
+    assert project.before_and_since(found.model.card) == (project.dealt(), ())
+    keep(found, tmp_path / "out.safetensors", None)
+    assert project.learnt() == project.dealt()
 
 
 def test_the_verdict_stands_on_the_card(tmp_path: Path) -> None:

@@ -1,4 +1,8 @@
-"""Compile the kernels of the Triton path for a GPU that need not be there; print their names."""
+"""Compile the kernels of the Triton path for a GPU that need not be there; print their names.
+
+In the shapes of a network's levels: where several warps share a tile, other code is made than where
+one has it for itself.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,15 @@ from triton import compile as compile_kernel
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from napari_rwkvseg.wkv.plan import line_plan
 from napari_rwkvseg.wkv.triton_backward import differentiate, sum_pulls
 from napari_rwkvseg.wkv.triton_forward import carry, mix, sum_weights
+from napari_rwkvseg.wkv.triton_scan import Blocks, warps
 
 GRIDS = ("key", "value", "gradient", "result", "by_key", "by_value")
 NUMBERS = ("decay", "fade", "own", "top", "tops", "total", "states", "pulls", "by_channel")
-TILE = {"LENGTH": 8, "QUADS": 2, "ROWS": 4, "WIDTH": 16}
+WIDTHS = (8, 32)  # channels per head, of the first and of the last level
+PLAN = line_plan(4096)
 
 
 def kind(argument: str) -> str:
@@ -25,7 +32,7 @@ def kind(argument: str) -> str:
     return (pointers | {"order": "*i32", "follows": "*i8"}).get(argument, "i32")
 
 
-def build(kernel: Any, **constants: object) -> None:
+def build(kernel: Any, num_warps: int, **constants: object) -> None:
     """Compile one kernel, down to machine code."""
     names = kernel.arg_names
     source = ASTSource(
@@ -33,13 +40,25 @@ def build(kernel: Any, **constants: object) -> None:
         signature={name: kind(name) for name in names},
         constexprs={(names.index(name),): value for name, value in constants.items()},
     )
-    binary = compile_kernel(source, target=GPUTarget("cuda", 80, 32), options={"num_warps": 1})
-    sys.stdout.write(f"{kernel.__name__}\n" if binary.asm["cubin"] else "")
+    target, options = GPUTarget("cuda", 90, 32), {"num_warps": num_warps}
+    binary = compile_kernel(source, target=target, options=options)
+    sys.stdout.write(f"{kernel.__name__} {constants['WIDTH']}\n" if binary.asm["cubin"] else "")
+
+
+def build_all(width: int) -> None:
+    """Compile all kernels for heads of some width."""
+    blocks = Blocks.fit(PLAN, width)
+    head = {"HEAD_WIDTH": width, "LENGTH": PLAN.length, "WIDTH": blocks.width}
+    tile = {**head, "QUADS": blocks.quads, "ROWS": blocks.rows}
+    few, many = (warps(blocks.rows * blocks.width, per_thread) for per_thread in (4, 2))
+    carriers = warps(blocks.carried * blocks.width, 8)
+    build(sum_weights, few, **tile)
+    build(carry, carriers, **head, OF_TILE=blocks.chunks, CHUNKS=blocks.carried)
+    build(mix, few, **tile, CARRIED=True, KEPT=True)
+    build(sum_pulls, few, **tile)
+    build(differentiate, many, **tile, CARRIED=True)
 
 
 if __name__ == "__main__":
-    build(sum_weights, **TILE)
-    build(carry, LENGTH=8, OF_TILE=2, CHUNKS=4, WIDTH=16)
-    build(mix, **TILE, CARRIED=True, KEPT=True)
-    build(sum_pulls, **TILE)
-    build(differentiate, **TILE, CARRIED=True)
+    for width in WIDTHS:
+        build_all(width)

@@ -170,6 +170,16 @@ def test_without_the_interpreter_a_cpu_is_refused(monkeypatch: pytest.MonkeyPatc
         bi_wkv(torch.zeros(2), torch.zeros(2), grid, grid, line_plan(3))
 
 
+def test_a_key_that_is_not_a_number_shows_in_its_channel_as_with_the_slab_scan() -> None:
+    key, value = torch.zeros(1, 40, 4), torch.ones(1, 40, 4)
+    key[0, 17, 2] = torch.nan
+    decay, bonus = torch.full((4,), 0.1), torch.zeros(4)
+    for path in ("slab", "triton"):
+        with use_path(path):
+            found = bi_wkv(decay, bonus, key, value, line_plan(40))
+        assert found.isnan().any(dim=1).tolist() == [[False, False, True, False]], path
+
+
 class TestTheChoice:
     """Which path is taken, and when Triton is looked at."""
 
@@ -183,7 +193,11 @@ class TestTheChoice:
     def test_a_gpu_on_which_the_trial_succeeds_takes_triton(self) -> None:
         assert wkv.path_for(self.Grid()) == "triton"  # type: ignore[arg-type]
 
-    @pytest.mark.parametrize("kind", [RuntimeError, AttributeError, OSError])
+    def test_a_first_scan_that_predicts_tries_the_gradients_too(self) -> None:
+        with torch.inference_mode():
+            assert wkv.path_for(self.Grid()) == "triton"  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("kind", [RuntimeError, AttributeError, OSError, AssertionError])
     def test_a_trial_that_goes_wrong_leaves_the_slab_scan(
         self,
         kind: type[Exception],
@@ -249,4 +263,5 @@ def test_all_kernels_compile_for_a_gpu(tmp_path: Path) -> None:
         env=os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)},
     )
     kernels = ["sum_weights", "carry", "mix", "sum_pulls", "differentiate"]
-    assert done.stdout.split() == kernels, done.stderr[-2000:]
+    built = [f"{kernel} {width}" for width in (8, 32) for kernel in kernels]
+    assert done.stdout.splitlines() == built, done.stderr[-2000:]
