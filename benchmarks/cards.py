@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.scores import score_model, summary_of
-from benchmarks.seeds import SCORES, read_scores
+from benchmarks.seeds import SCORES, other_seeds
 from napari_rwkvseg.api import load_model
 from napari_rwkvseg.cli.evaluate import mean_over_classes
 from napari_rwkvseg.engine.card import ModelCard
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for image in worst:
         print(f"worst: {image.name}  Dice {mean_over_classes(image).dice:.4f}")
     model, name = segmenter.model, parsed.out.stem
-    others = list(read_scores(parsed.seeds).get(name, {}).values())
+    others = other_seeds(parsed.seeds, name, model.card.seed)
     metrics = metrics_of(summary_of(images), others)
     limits = parsed.limits or model.card.limits
     card = replace(model.card, name=name, metrics=metrics, limits=limits)

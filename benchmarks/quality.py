@@ -35,6 +35,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.methods import METHODS, RATES, Method, Network
+from benchmarks.sharing import alone_with
 from benchmarks.timing import cpu_seconds, gmac, parameters
 from napari_rwkvseg.engine.augment import Augmentation
 from napari_rwkvseg.engine.dataset import Sample, read_index
@@ -192,9 +193,10 @@ class Record:
         if key in self.figures[group]:
             return
         found = measure()
-        self._read()  # it took a minute: others may have written
-        self.figures[group][key] = found
-        write_atomic(self._path, json.dumps(self.figures).encode())
+        with alone_with(self._path):
+            self._read()  # it took a minute: others may have written
+            self.figures[group][key] = found
+            write_atomic(self._path, json.dumps(self.figures).encode())
 
     def _read(self) -> None:
         if self._path.exists():

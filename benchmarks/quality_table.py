@@ -67,7 +67,9 @@ def score_table(figures: Mapping[str, Any], score: str, against: str) -> list[st
         rows = means[method]
         by_kind = [[value for (k, _), value in rows.items() if k == kind] for kind in kinds]
         columns = [over_seeds(values) for values in by_kind]
-        mean = f"{np.mean([np.mean(v) for v in by_kind]):.4f}" if all(by_kind) else NONE
+        # of other seeds than those of `against` it would say nothing
+        whole = all(by_kind) and means.get(against, rows).keys() <= rows.keys()
+        mean = f"{np.mean([np.mean(v) for v in by_kind]):.4f}" if whole else NONE
         compared = NONE if method == against else _compared(means.get(against, {}), rows)
         cost = _cost(figures["costs"].get(method, {}))
         lines.append(f"| {' | '.join((method, *columns, mean, compared, cost))} |")

@@ -4,17 +4,21 @@
 
 Trains by the recipe NAME.json, or for NAME-tiny by that of NAME at that size, on one thread. Models
 and checkpoints lie in F, so that a run that was stopped goes on there. `benchmarks.cards` puts mean
-and spread of the scores on the card of the model that ships, which is seed 0.
+and spread of the scores on the card of the model that ships, which is seed 0. Scores of a recipe
+that has changed since are not counted, and are replaced.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.scores import score_model, summary_of
+from benchmarks.sharing import alone_with
 from napari_rwkvseg.api import load_model
 from napari_rwkvseg.engine.prediction import PredictOptions
 from napari_rwkvseg.engine.progress import finish
@@ -26,8 +30,8 @@ RECIPES = Path(__file__).parent / "recipes"
 SCORES = Path(__file__).parent / "seeds.json"
 TINY = "-tiny"
 
-Scores = dict[str, dict[str, dict[str, float]]]
-"""Dice, IoU and n on "val", by model and seed."""
+Scores = dict[str, dict[str, dict[str, Any]]]
+"""Dice, IoU and n on "val", and how it was trained, by model and seed."""
 
 
 def recipe_of(name: str, folder: Path = RECIPES) -> tuple[Recipe, dict[str, str]]:
@@ -38,15 +42,32 @@ def recipe_of(name: str, folder: Path = RECIPES) -> tuple[Recipe, dict[str, str]
     return read_recipe(folder / f"{name.removesuffix(TINY)}.json"), {"size": "tiny"}
 
 
+def training_of(name: str) -> str:
+    """Return a checksum of how a bundled model is trained."""
+    recipe, changes = recipe_of(name)
+    how = json.dumps({**recipe.training, **changes}, sort_keys=True)
+    return hashlib.sha256(how.encode()).hexdigest()[:12]
+
+
 def read_scores(path: Path) -> Scores:
     """Return the scores so far."""
     scores: Scores = json.loads(path.read_text("utf-8")) if path.exists() else {}
     return scores
 
 
+def other_seeds(path: Path, name: str, own: int) -> list[dict[str, Any]]:
+    """Return the scores of a model with other seeds than its own, trained as it is now."""
+    kept = read_scores(path).get(name, {})
+    return [
+        scores
+        for seed, scores in kept.items()
+        if seed != str(own) and scores["training"] == training_of(name)
+    ]
+
+
 def score_seed(name: str, seed: int, data: Sequence[Path], folder: Path) -> Mapping[str, float]:
     """Train a model with a seed, or go on with it, and return its scores on "val"."""
-    out = folder / f"{name}-seed{seed}.safetensors"
+    out = folder / f"{name}-{training_of(name)}-seed{seed}.safetensors"
     if not out.exists():
         recipe, changes = recipe_of(name)
         options = recipe.options({**changes, "seed": seed})
@@ -71,12 +92,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parsed = parser.parse_args(arguments)
     parsed.folder.mkdir(parents=True, exist_ok=True)
     for seed in parsed.seeds:
-        if str(seed) in read_scores(parsed.json).get(parsed.name, {}):
+        training = training_of(parsed.name)
+        kept = read_scores(parsed.json).get(parsed.name, {}).get(str(seed), {})
+        if kept.get("training") == training:
             continue
         found = score_seed(parsed.name, seed, parsed.data, parsed.folder)
-        scores = read_scores(parsed.json)  # anew: several models may be trained side by side
-        scores.setdefault(parsed.name, {})[str(seed)] = dict(found)
-        write_atomic(parsed.json, json.dumps(scores, indent=1, sort_keys=True).encode())
+        with alone_with(parsed.json):  # read anew: several models may be trained side by side
+            scores = read_scores(parsed.json)
+            scores.setdefault(parsed.name, {})[str(seed)] = {**found, "training": training}
+            write_atomic(parsed.json, json.dumps(scores, indent=1, sort_keys=True).encode())
         print(f"{parsed.name}, seed {seed}: Dice {found['dice_mean']:.4f}", flush=True)
 
 

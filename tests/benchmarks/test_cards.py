@@ -34,13 +34,20 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_the_model_is_written_with_its_scores_and_their_spread_over_the_seeds(
-    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    file, out, seeds = (tmp_path / name for name in ("a.safetensors", "discs.safetensors", "s"))
-    write_model(file, model(border=0.5))
-    kept = {"1": {"dice_mean": 0.5, "iou_mean": 0.25, "n": 2}}
-    seeds.write_text(json.dumps({"discs": kept, "other": {}}), encoding="utf-8")
-    paths = ["--model", str(file), "--data", str(data), "--out", str(out), "--seeds", str(seeds)]
+    file, out, kept = (tmp_path / name for name in ("a.safetensors", "discs.safetensors", "s"))
+    write_model(file, model(border=0.5, seed=3))
+    (tmp_path / "discs.json").write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(seeds, "recipe_of", partial(seeds.recipe_of, folder=tmp_path))
+    now = {"dice_mean": 0.5, "iou_mean": 0.25, "n": 2, "training": seeds.training_of("discs")}
+    # of its own seed, and of a recipe that was another one then: they do not count
+    scores = {"1": now, "2": {**now, "dice_mean": 0.1, "training": "before"}, "3": now}
+    kept.write_text(json.dumps({"discs": scores, "other": {}}), encoding="utf-8")
+    paths = ["--model", str(file), "--data", str(data), "--out", str(out), "--seeds", str(kept)]
     cards.main([*paths, "--limits", "Squares."])
     made, first = read_model(out), read_model(file)
     assert (made.card.name, made.card.limits) == ("discs", "Squares.")
@@ -109,7 +116,13 @@ def test_seeds_are_trained_once_and_their_scores_kept(
     kept = seeds.read_scores(scores)
     assert kept["other"] == {"1": {"dice_mean": 0.5}}
     assert list(kept["discs"]) == ["1", "2"]
-    again = summary_of(score_model(load_model(folder / "discs-seed2.safetensors"), [data]))
+    file = folder / f"discs-{seeds.training_of('discs')}-seed2.safetensors"
+    again = summary_of(score_model(load_model(file), [data]))
     assert kept["discs"]["2"]["dice_mean"] == pytest.approx(again.dice_mean)
     assert kept["discs"]["2"]["n"] == 2
-    assert read_model(folder / "discs-seed2.safetensors").card.seed == 2
+    assert read_model(file).card.seed == 2
+    other = {"training": {**training, "steps": 1}}
+    (tmp_path / "discs.json").write_text(json.dumps(other), encoding="utf-8")
+    seeds.main([*command, "--seeds", "1"])
+    assert capsys.readouterr().out.count("Dice") == 1  # that of the old recipe is replaced
+    assert seeds.read_scores(scores)["discs"]["1"]["training"] == seeds.training_of("discs")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from benchmarks import quality, quality_table
 from benchmarks.methods import METHODS, RATES, Network, Padded
 from benchmarks.quality import KINDS, Kind, parts_of, read_part
+from benchmarks.sharing import alone_with
 from napari_rwkvseg.engine.augment import Augmentation
 from napari_rwkvseg.engine.dataset import Sample
 from napari_rwkvseg.engine.train_options import TrainOptions
@@ -105,6 +107,23 @@ def test_programs_side_by_side_keep_each_other_s_cells(tmp_path: Path) -> None:
     ours.fill("cells", "a", while_others_write)
     assert json.loads(path.read_text("utf-8"))["cells"] == {"a": {"n": 1}, "b": {"n": 2}}
     theirs.fill("cells", "a", lambda: pytest.fail("measured twice"))
+
+
+def test_who_writes_figures_has_them_for_itself(tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    order: list[str] = []
+
+    def write() -> None:
+        with alone_with(path):
+            order.append("second")
+
+    with alone_with(path):
+        other = Thread(target=write)
+        other.start()
+        other.join(timeout=0.2)
+        order.append("first")
+    other.join()
+    assert order == ["first", "second"]
 
 
 def test_figures_of_another_budget_are_not_mixed(root: Path) -> None:
@@ -238,6 +257,12 @@ def test_files_of_other_kinds_are_joined_and_ours_comes_first() -> None:
     _, _, first, second = quality_table.score_table({**both, "costs": {}}, "dice", "base")
     assert first.startswith("| base | 0.8000 | 0.6000 | 0.7000 |")
     assert second.startswith("| forest | 0.7000 | – | – |")
+
+
+def test_a_seed_that_is_missing_leaves_no_mean_over_the_kinds() -> None:
+    figures = {"cells": cells(base=[0.8, 0.6], forest=[0.7]), "costs": {}}
+    lines = quality_table.score_table(figures, "dice", "base")
+    assert lines[3].startswith("| forest | 0.7000 | – | – |")
 
 
 def test_a_kind_that_is_missing_leaves_a_gap() -> None:
