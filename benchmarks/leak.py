@@ -120,7 +120,7 @@ def count_leaks(
             tuned = replace(options, tuning=replace(QUICK, seed=seed + turn))
             finish(retrain_accepted(model, ids, tuned)).remember()
         if turn % 2:
-            project.note_learnt(ids[: turn // 2 + 1])
+            project.note_made(model.card, model.card, ids[: turn // 2 + 1])
         entries = read_ledger(folder).entries
         held = [entries[image_id].deal.mask().astype(np.uint8) for image_id in ids]
         yield {

@@ -149,7 +149,7 @@ def know(plan: Plan, name: str, pairs: Sequence[Pair]) -> None:
         corrected = Corrected(image, truth, np.full(truth.shape, REVIEWED, np.uint8))
         images.append(finish(accept(project, plan.model, corrected, names)))
     project.deal(images)
-    project.note_learnt(images)
+    project.note_made(plan.model.card, plan.model.card, images)
 
 
 def poisoned_turns(count: int, spoilt: int, seed: int) -> dict[int, str]:

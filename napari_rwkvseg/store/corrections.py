@@ -143,14 +143,12 @@ class Corrections:
         """Return the images of which it was decided what is held out, in that order."""
         return tuple(read_ledger(self.root).entries)
 
-    def learnt(self) -> tuple[str, ...]:
-        """Return the images of which a better model has learnt all that is accepted."""
-        entries = read_ledger(self.root).entries
-        return tuple(
-            image_id
-            for image_id, entry in entries.items()
-            if entry.learnt and self._checksums(image_id) <= entry.learnt
-        )
+    def learnt(self, card: ModelCard) -> tuple[str, ...]:
+        """Return the images of which a model, or one before it, has learnt all that is accepted."""
+        ledger = read_ledger(self.root)
+        known = ledger.learnt(card)
+        there = {image_id: self._checksums(image_id) for image_id in ledger.entries}
+        return tuple(image_id for image_id, planes in there.items() if planes and planes <= known)
 
     def only_judges(self, image_id: str) -> bool:
         """Return whether a dealt image is held out as a whole."""
@@ -166,8 +164,19 @@ class Corrections:
             return frozenset()
         return frozenset(name for name, entry in entries.items() if entry.deal.use == "blocks")
 
-    def note_learnt(self, image_ids: Sequence[str]) -> None:
-        """Note that a better model has learnt from images.
+    def note_made(
+        self, card: ModelCard, parent: ModelCard | None = None, image_ids: Collection[str] = ()
+    ) -> None:
+        """Note that a model was made, and what it has learnt.
+
+        Parameters
+        ----------
+        card : ModelCard
+            Of the model.
+        parent : ModelCard, optional
+            Of the model that it was made from, whose knowledge it has.
+        image_ids : collection of str
+            What it has learnt besides.
 
         Raises
         ------
@@ -175,22 +184,9 @@ class Corrections:
             If the disk refuses.
         """
         with self._writing() as ledger:
-            for image_id in image_ids:
-                entry = ledger.entries[image_id]
-                known = entry.learnt | self._checksums(image_id)
-                ledger = ledger.with_entry(image_id, replace(entry, learnt=known))
-            write_ledger(self.root, ledger)
-
-    def note_made(self, card: ModelCard) -> None:
-        """Note that a model was made from the images that were dealt by now.
-
-        Raises
-        ------
-        ModelFileError
-            If the disk refuses.
-        """
-        with self._writing() as ledger:
-            write_ledger(self.root, ledger.with_model(card))
+            learnt = frozenset() if parent is None else ledger.learnt(parent)
+            new = (self._checksums(image_id) for image_id in image_ids)
+            write_ledger(self.root, ledger.with_model(card, learnt.union(*new)))
 
     def before_and_since(self, card: ModelCard) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the images dealt before a model was made, and those since.
@@ -199,7 +195,8 @@ class Corrections:
         """
         ledger = read_ledger(self.root)
         images = tuple(ledger.entries)
-        count = ledger.made.get(fingerprint(card), len(images))
+        made = ledger.made.get(fingerprint(card))
+        count = len(images) if made is None else made.images
         return images[:count], images[count:]
 
     def to_learn(self, image_id: str, class_names: Sequence[str]) -> list[Evidence]:

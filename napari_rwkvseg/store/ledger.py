@@ -32,11 +32,24 @@ class Entry:
     ----------
     deal : Deal
         What was dealt.
-    learnt : frozenset of str
-        Checksums of the planes that a better model has learnt from.
     """
 
     deal: Deal
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the ledger says of one model that was made in the project.
+
+    Attributes
+    ----------
+    images : int
+        How many there were then: it has learnt from none that came later.
+    learnt : frozenset of str
+        Checksums of the planes that it, or a model that it was made from, has learnt from.
+    """
+
+    images: int
     learnt: frozenset[str] = frozenset()
 
 
@@ -50,14 +63,13 @@ class Ledger:
         Secret of this folder: ids cannot be traced to images elsewhere.
     entries : mapping of str to Entry
         By image id.
-    made : mapping of str to int
-        By `fingerprint`, the models that were made here, and how many images there were then: they
-        have learnt from none that came later.
+    made : mapping of str to Made
+        By `fingerprint`, the models that were made here.
     """
 
     salt: str = field(default_factory=lambda: secrets.token_hex(32))
     entries: Mapping[str, Entry] = field(default_factory=dict)
-    made: Mapping[str, int] = field(default_factory=dict)
+    made: Mapping[str, Made] = field(default_factory=dict)
 
     def image_id(self, image: NDArray[Any]) -> str:
         """Return the id of an image: a salted hash of its shape, type and pixels."""
@@ -67,9 +79,15 @@ class Ledger:
         """Return the ledger with an entry added or changed."""
         return replace(self, entries={**self.entries, image_id: entry})
 
-    def with_model(self, card: ModelCard) -> Ledger:
-        """Return the ledger with a model added that was made from all images of now."""
-        return replace(self, made={**self.made, fingerprint(card): len(self.entries)})
+    def with_model(self, card: ModelCard, learnt: frozenset[str] = frozenset()) -> Ledger:
+        """Return the ledger with a model added that was made from some of the images of now."""
+        made = Made(len(self.entries), learnt)
+        return replace(self, made={**self.made, fingerprint(card): made})
+
+    def learnt(self, card: ModelCard) -> frozenset[str]:
+        """Return the checksums of the planes that a model has learnt from; none if unknown."""
+        made = self.made.get(fingerprint(card))
+        return frozenset() if made is None else made.learnt
 
 
 def fingerprint(card: ModelCard) -> str:
@@ -117,7 +135,7 @@ def write_ledger(folder: Path, ledger: Ledger) -> None:
         "schema": SCHEMA,
         "salt": ledger.salt,
         "images": {name: _entry_to_json(entry) for name, entry in ledger.entries.items()},
-        "made": dict(ledger.made),
+        "made": {name: _made_to_json(made) for name, made in ledger.made.items()},
     }
     values = {"content": content, "sha256": _checksum(content)}
     write_atomic(folder / FILE_NAME, json.dumps(values, indent=1).encode())
@@ -135,15 +153,18 @@ def _entry_to_json(entry: Entry) -> dict[str, Any]:
         "blocks": [[*block, held] for block, held in deal.blocks.items()],
         "inside": deal.inside,
         "wide": deal.wide,
-        "learnt": sorted(entry.learnt),
     }
+
+
+def _made_to_json(made: Made) -> dict[str, Any]:
+    return {"images": made.images, "learnt": sorted(made.learnt)}
 
 
 def _from_json(content: Mapping[str, Any]) -> Ledger:
     try:
         entries = {name: _entry(values) for name, values in content["images"].items()}
         bytes.fromhex(content["salt"])
-        made = {str(name): int(count) for name, count in content.get("made", {}).items()}
+        made = {str(name): _made(values) for name, values in content.get("made", {}).items()}
         return Ledger(content["salt"], entries, made)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Refusal("is damaged: an entry cannot be read", "Restore it from a copy") from error
@@ -157,4 +178,10 @@ def _entry(values: Mapping[str, Any]) -> Entry:
     use, inside = cast(Use, values["use"]), int(values["inside"])
     wide = bool(values.get("wide", False))  # older ledgers do not say
     deal = Deal((height, width), use, blocks, inside, wide)
-    return Entry(deal, frozenset(values["learnt"]))
+    return Entry(deal)
+
+
+def _made(values: Mapping[str, Any] | int) -> Made:
+    if isinstance(values, int):  # older ledgers do not say what it has learnt
+        return Made(values)
+    return Made(int(values["images"]), frozenset(map(str, values["learnt"])))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_rwkvseg.engine.card import Model
+from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.classes import shared_classes
 from napari_rwkvseg.engine.dataset import read_index
 from napari_rwkvseg.engine.device import choose_device, limit_threads
@@ -83,14 +83,17 @@ class Retrained:
         and what was learnt on top of it is no better.
     project : Corrections or None
         Where the corrections lie, for `remember`.
+    start : ModelCard or None
+        Of the model that learning began at.
     taught : tuple of str
-        Ids of the images that count as learnt from now on.
+        Ids of the images that it has learnt besides what that one had.
     """
 
     model: Model
     verdict: Verdict
     candidate: Model | None = None
     project: Corrections | None = None
+    start: ModelCard | None = None
     taught: tuple[str, ...] = ()
 
     @property
@@ -99,10 +102,10 @@ class Retrained:
         return self.candidate or self.model
 
     def remember(self) -> None:
-        """Note in the project what was learnt, by which model.
+        """Note in the project which model was made, and from what.
 
-        Only once it is sure that the model stays: from images that count as learnt later runs learn
-        less, and a third of them only judges.
+        For runs that start at it, or at a model made from it, those images count as learnt: they
+        are replayed, and a third of them only judges.
 
         Raises
         ------
@@ -110,8 +113,7 @@ class Retrained:
             If the disk refuses.
         """
         if self.project is not None:
-            self.project.note_learnt(self.taught)
-            self.project.note_made(self.learnt.card)
+            self.project.note_made(self.learnt.card, self.start, self.taught)
 
 
 def read_pairs(folder: Path, split: str = "train") -> Job[tuple[Pair, ...]]:
@@ -203,7 +205,7 @@ def retrain_accepted(
     model : Model
         The old one; it stays as it is.
     images : sequence of str
-        Ids from `accept`: what is new. Images that a better model has learnt from are replayed.
+        Ids from `accept`: what is new. Images that the old model has learnt from are replayed.
     options, token, clock, start
         As for `retrain_model`.
     aside : Model, optional
@@ -225,25 +227,23 @@ def retrain_accepted(
         device, _ = choose_device(options.device)
         seed = options.tuning.seed
         proven = yield from second_chance(model, aside, project, images, names, seed, device, token)
-        known: Sequence[str] = ()
         if aside is not None and proven is not None:
-            model, known = aside, project.before_and_since(aside.card)[0]
-        lesson = gather(project, images, names, known)
+            model = aside
+        lesson = gather(project, images, names, model.card)
         seconds = options.tuning.seconds
         left = max(LEAST_SHARE * seconds, seconds - (clock() - start))
         tuning = replace(options.tuning, seconds=left)
         found = yield from retrain(model, lesson, tuning, device, token, clock)
     finally:
         limit_threads(previous)
-    better = found.verdict.answer == "better"
     # what a longer step would have had to forget for may be wrong: it must not judge later ones
-    taught = (*known, *(images if better and found.share >= LEARNT else ()))
+    taught = tuple(images) if found.share >= LEARNT else ()
     count = project.count(images, names)
     card = retrained_card(model, found, lesson.class_names, count, options.tuning.seed)
     candidate = Model(found.tuned.network, card)
-    if proven is not None and not better:
-        return Retrained(model, proven, candidate, project, taught)
-    return Retrained(candidate, found.verdict, None, project, taught)
+    if proven is not None and found.verdict.answer != "better":
+        return Retrained(model, proven, candidate, project, model.card, taught)
+    return Retrained(candidate, found.verdict, None, project, model.card, taught)
 
 
 def retrain_folder(
@@ -307,7 +307,7 @@ def default_folder(name: str) -> Path:
 
 
 def gather(
-    project: Corrections, images: Sequence[str], names: Sequence[str], known: Sequence[str] = ()
+    project: Corrections, images: Sequence[str], names: Sequence[str], start: ModelCard
 ) -> Lesson:
     """Return what there is to learn from and to judge by.
 
@@ -316,15 +316,14 @@ def gather(
     project : Corrections
         All images must be dealt.
     images : sequence of str
-        Ids of those at hand; of others only such as a better model has learnt from take part, or,
-        where there is nothing else to judge by, what is held out of them.
+        Ids of those at hand; of others only such as were learnt take part, or, where there is
+        nothing else to judge by, what is held out of them.
     names : sequence of str
         Classes, in label order.
-    known : sequence of str
-        Ids of images that count as learnt, though it is not noted yet.
+    start : ModelCard
+        Of the model that learning begins at: what it has learnt is replayed.
     """
-    noted = (*project.learnt(), *known)
-    learnt = [image for image in project.dealt() if image in noted]
+    learnt = project.learnt(start)
     fresh = [image for image in dict.fromkeys(images) if image not in learnt]
     again = spread(learnt, MOST_REPLAYED)  # old ones too: they are forgotten most easily
     # images that only judge show what is lost; others need not keep silent for that

@@ -89,23 +89,23 @@ def second_chance(
     token : CancelToken, optional
         Polled at every forward pass.
     """
-    if aside is None or not (test := _test(project, images, names, aside)):
+    if aside is None or not (test := _test(project, images, names, model, aside)):
         return None
     verdict = yield from compare(model, aside, test, names, seed, device, token)
     return verdict if verdict.answer == "better" else None
 
 
 def _test(
-    project: Corrections, images: Sequence[str], names: Sequence[str], aside: Model
+    project: Corrections, images: Sequence[str], names: Sequence[str], model: Model, aside: Model
 ) -> list[HeldOut]:
-    """Return what came to a project after a model was made, and what judges if it forgets."""
+    """Return what came after a model was made, and, of what the one in use knows, if it forgets."""
     if not aside.card.peak:  # it was taught no object: that it finds none is no proof of skill
         return []
     _, later = project.before_and_since(aside.card)
     chosen = [image for image in dict.fromkeys(images) if image in later]
     fresh = [held for image in chosen for held in project.to_judge(image, names, everything=True)]
     passed_over = {*chosen, *project.by_heart()}
-    learnt = [image for image in project.learnt() if image not in passed_over]
+    learnt = [image for image in project.learnt(model.card) if image not in passed_over]
     again = [held for image in learnt for held in project.to_judge(image, names, replay=True)]
     return [*_affordable(fresh), *_affordable(again)] if fresh else []
 

@@ -76,7 +76,8 @@ def test_accepted_parts_of_an_image_are_enough_to_retrain(tmp_path: Path) -> Non
     image_id = finish(accept(project, start, Corrected(image, wrong, levels), ["disc"]))
     options = RetrainOptions(tuning=LEARNING, corrections=tmp_path, device="cpu", threads=1)
     found = finish(retrain_accepted(start, [image_id], options))
+    found.remember()
     assert found.verdict.answer == "better"
     assert found.verdict.fresh.n == 5
-    assert project.learnt() == (image_id,)
+    assert project.learnt(found.model.card) == (image_id,)
     assert replace(found.model.card, metrics={}).parent == start.sha256

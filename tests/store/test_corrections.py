@@ -14,7 +14,7 @@ from napari_rwkvseg.engine.holdout import BLOCK_IMAGES
 from napari_rwkvseg.errors import ModelFileError
 from napari_rwkvseg.store.corrections import Corrections
 from napari_rwkvseg.store.ledger import FILE_NAME, read_ledger
-from tests.corrected import corrected
+from tests.corrected import corrected, model
 
 NAMES = ["disc"]
 
@@ -108,26 +108,45 @@ def test_later_images_judge_or_teach_as_a_whole(project: Corrections) -> None:
     assert project.to_judge(ids[0], NAMES, replay=True)[0].replay
 
 
-def test_what_a_better_model_has_learnt_is_known_until_it_is_corrected_again(
+def test_what_a_model_has_learnt_is_known_until_it_is_corrected_again(
     project: Corrections,
 ) -> None:
     ids = [accepted(project, seed) for seed in range(2)]
-    assert project.learnt() == ()
-    project.note_learnt(ids[:1])
-    assert project.learnt() == (ids[0],)
+    old, new = model(seed=1).card, model(seed=2).card
+    assert project.learnt(old) == ()
+    project.note_made(old, None, ids[:1])
+    assert project.learnt(old) == (ids[0],)
     accepted(project, 0, levels=np.full((64, 64), CHANGED, np.uint8))  # the same truth
-    assert project.learnt() == (ids[0],)
+    assert project.learnt(old) == (ids[0],)
     accepted(project, 0, truth=1 - corrected(0).truth)
-    assert project.learnt() == ()
-    project.note_learnt(ids[:1])
-    assert project.learnt() == (ids[0],)
+    assert project.learnt(old) == ()
+    project.note_made(new, old, ids[:1])
+    assert (project.learnt(old), project.learnt(new)) == ((), (ids[0],))
+
+
+def test_a_model_knows_what_those_knew_that_it_comes_from_and_no_other(
+    project: Corrections,
+) -> None:
+    ids = [accepted(project, seed) for seed in range(3)]
+    first, second, other = (model(seed=seed).card for seed in range(3))
+    project.note_made(first, None, ids[:1])
+    project.note_made(second, first, ids[1:2])
+    project.note_made(other, None, ids[2:])
+    assert [set(project.learnt(card)) for card in (first, second, other)] == [
+        {ids[0]},
+        {ids[0], ids[1]},
+        {ids[2]},
+    ]
+    project.withdraw(ids[0])
+    assert project.learnt(second) == (ids[1],)  # nothing of it is left to be replayed
 
 
 def test_a_new_plane_of_a_learnt_image_is_to_be_learnt(project: Corrections) -> None:
     image_id = accepted(project)
-    project.note_learnt([image_id])
+    card = model().card
+    project.note_made(card, None, [image_id])
     accepted(project, planes=2)
-    assert project.learnt() == ()
+    assert project.learnt(card) == ()
 
 
 def test_pixels_are_counted_once(project: Corrections) -> None:

@@ -16,6 +16,7 @@ from napari_rwkvseg.store.ledger import (
     FILE_NAME,
     Entry,
     Ledger,
+    Made,
     fingerprint,
     read_ledger,
     write_ledger,
@@ -29,8 +30,8 @@ def ledger() -> Ledger:
     blocks = {(0, 0): False, (0, 1): True}
     return (
         Ledger()
-        .with_entry("b", Entry(Deal((30, 40), "blocks", blocks, inside=1), frozenset({"x", "y"})))
-        .with_model(model().card)
+        .with_entry("b", Entry(Deal((30, 40), "blocks", blocks, inside=1)))
+        .with_model(model().card, frozenset({"x", "y"}))
         .with_entry("a", Entry(Deal((30, 40), "judge")))
     )
 
@@ -40,7 +41,21 @@ def test_what_was_written_is_read_in_the_same_order(tmp_path: Path) -> None:
     write_ledger(tmp_path, kept)
     assert read_ledger(tmp_path) == kept
     assert list(read_ledger(tmp_path).entries) == ["b", "a"]
-    assert read_ledger(tmp_path).made == {fingerprint(model().card): 1}
+    assert read_ledger(tmp_path).made == {fingerprint(model().card): Made(1, frozenset({"x", "y"}))}
+    assert kept.learnt(model().card) == {"x", "y"}
+    assert kept.learnt(model(seed=7).card) == frozenset()
+
+
+def test_an_older_ledger_knows_how_many_images_there_were_and_not_what_was_learnt(
+    tmp_path: Path,
+) -> None:
+    write_ledger(tmp_path, ledger())
+    values = json.loads((tmp_path / FILE_NAME).read_text())
+    values["content"]["made"] = {fingerprint(model().card): 1}
+    content = json.dumps(values["content"], sort_keys=True).encode()
+    values["sha256"] = hashlib.sha256(content).hexdigest()
+    (tmp_path / FILE_NAME).write_text(json.dumps(values))
+    assert read_ledger(tmp_path).made == {fingerprint(model().card): Made(1)}
 
 
 def test_a_ledger_without_models_is_read(tmp_path: Path) -> None:
@@ -90,7 +105,7 @@ def test_a_changed_ledger_is_refused_and_nothing_dealt_anew(
         read_ledger(tmp_path)
 
 
-@pytest.mark.parametrize("key", ["use", "shape", "blocks", "inside", "learnt"])
+@pytest.mark.parametrize("key", ["use", "shape", "blocks", "inside"])
 def test_an_entry_that_lacks_something_is_refused(
     tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

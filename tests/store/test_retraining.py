@@ -23,7 +23,7 @@ from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.errors import ModelFileError
 from napari_rwkvseg.store.accepting import Corrected, accept
 from napari_rwkvseg.store.corrections import Corrections
-from napari_rwkvseg.store.ledger import read_ledger, write_ledger
+from napari_rwkvseg.store.ledger import read_ledger
 from napari_rwkvseg.store.library import Library
 from napari_rwkvseg.store.model_file import read_model
 from napari_rwkvseg.store.retraining import (
@@ -39,6 +39,7 @@ from napari_rwkvseg.store.retraining import (
 from napari_rwkvseg.store.second_chance import _test as second_chance_test
 from tests.corrected import LEARNING, QUICK, discs, model
 
+START = model().card  # of the model that most learning begins at
 SLIM = 7  # pixels: blocks would not cut such discs, so that images are dealt by blocks
 
 
@@ -129,20 +130,20 @@ def test_poisoned_corrections_never_become_active_once_good_ones_were_learnt(
         bad = pair(seed, poison(discs(seed, width=SLIM)[1]))
         found = retrained(tmp_path, [bad], start)
         assert found.verdict.answer != "better"
-        assert len(Corrections(tmp_path / "corrections").learnt()) == 1
+        assert len(Corrections(tmp_path / "corrections").learnt(start.card)) == 1
     good = retrained(tmp_path, [pair(7)], start)  # the poison is not learnt along
     assert good.verdict.answer != "worse"
 
 
 def test_only_images_at_hand_and_learnt_ones_take_part(tmp_path: Path) -> None:
-    retrained(tmp_path, [pair(0)])
+    start = retrained(tmp_path, [pair(0)]).model
     project = Corrections(tmp_path / "corrections")
-    (first,) = project.learnt()
-    refused = retrained(tmp_path, [pair(1, np.zeros((64, 64), np.uint8))], model(border=0.5))
+    (first,) = project.learnt(start.card)
+    refused = retrained(tmp_path, [pair(1, np.zeros((64, 64), np.uint8))], start)
     assert refused.verdict.answer != "better"
-    retrained(tmp_path, [pair(2)], model(border=0.5))
+    retrained(tmp_path, [pair(2)], start)
     third = list(read_ledger(project.root).entries)[2]
-    lesson = gather(project, [third], ["disc"])
+    lesson = gather(project, [third], ["disc"], start.card)
     assert {piece.image_id for piece in lesson.fresh} == {third}
     assert {piece.image_id for piece in lesson.replay} == {first}
     assert {held.evidence.image_id for held in lesson.held_out} == {first, third}
@@ -152,8 +153,8 @@ def known(tmp_path: Path, count: int, wide: bool = False) -> tuple[Corrections, 
     """A project in which so many images were learnt; their ids in the order of the deal."""
     project = Corrections(tmp_path / "corrections")
     for seed in range(count):
-        project.note_learnt([dealt(project, seed, lesion() if wide else None)])
-    return project, list(project.learnt())
+        project.note_made(START, START, [dealt(project, seed, lesion() if wide else None)])
+    return project, list(project.learnt(START))
 
 
 def dealt(project: Corrections, seed: int, mask: np.ndarray | None) -> str:
@@ -184,12 +185,12 @@ def test_what_was_learnt_by_a_short_step_does_not_judge_later_ones(
     found = retrained(tmp_path, [pair()])
     assert found.verdict.answer == "better"
     assert found.model.card.metrics["share_of_the_way"] == share
-    assert len(Corrections(tmp_path / "corrections").learnt()) == count
+    assert len(Corrections(tmp_path / "corrections").learnt(found.model.card)) == count
 
 
 def test_witnesses_judge_and_do_not_teach(tmp_path: Path) -> None:
     project, ids = known(tmp_path, 4)
-    lesson = gather(project, [], ["disc"])
+    lesson = gather(project, [], ["disc"], START)
     silent = witnesses(ids)
     assert len(silent) == 1
     assert {piece.image_id for piece in lesson.replay} == set(ids) - set(silent)
@@ -199,7 +200,7 @@ def test_witnesses_judge_and_do_not_teach(tmp_path: Path) -> None:
 
 def test_where_whole_images_judge_all_others_are_replayed(tmp_path: Path) -> None:
     project, ids = known(tmp_path, 5, wide=True)
-    lesson = gather(project, [], ["disc"])
+    lesson = gather(project, [], ["disc"], START)
     assert {piece.image_id for piece in lesson.replay} == set(ids[:4])
     # the other half of a lesson's lesion is found by heart, and judges no more
     assert {held.evidence.image_id for held in lesson.held_out} == {ids[4]}
@@ -212,13 +213,13 @@ def test_a_whole_image_that_teaches_is_judged_by_others_where_nothing_was_learnt
 ) -> None:
     project = Corrections(tmp_path / "corrections")
     ids = [dealt(project, seed, lesion()) for seed in range(2)]
-    lesson = gather(project, ids[1:], ["disc"])
+    lesson = gather(project, ids[1:], ["disc"], START)
     assert [piece.image_id for piece in lesson.fresh] == ids[1:]
     assert [held.evidence.image_id for held in lesson.held_out] == ids[:1]
     assert not lesson.held_out[0].replay
     assert not lesson.by_heart
-    project.note_learnt(ids[:1])  # by heart: what falls there is not lost
-    again = gather(project, ids[1:], ["disc"])
+    project.note_made(START, None, ids[:1])  # by heart: what falls there is not lost
+    again = gather(project, ids[1:], ["disc"], START)
     assert [(held.evidence.image_id, held.replay) for held in again.held_out] == [(ids[0], False)]
     assert again.by_heart
 
@@ -238,10 +239,11 @@ def test_what_is_known_by_heart_does_not_keep_a_better_model_aside(tmp_path: Pat
     project.note_made(forgot.card)
     later = dealt(project, 1, lesion())
     found = {
-        held.evidence.image_id for held in second_chance_test(project, [later], ["disc"], forgot)
+        held.evidence.image_id
+        for held in second_chance_test(project, [later], ["disc"], model(), forgot)
     }
     assert found == {later}
-    assert ids[0] in project.learnt()
+    assert ids[0] in project.learnt(START)
 
 
 def test_what_was_learnt_first_is_still_looked_at_when_there_is_too_much(
@@ -249,7 +251,7 @@ def test_what_was_learnt_first_is_still_looked_at_when_there_is_too_much(
 ) -> None:
     monkeypatch.setattr("napari_rwkvseg.store.retraining.MOST_REPLAYED", 3)
     project, ids = known(tmp_path, 6)
-    lesson = gather(project, [], ["disc"])
+    lesson = gather(project, [], ["disc"], START)
     assert {held.evidence.image_id for held in lesson.held_out} == {ids[0], ids[2], ids[5]}
 
 
@@ -279,7 +281,7 @@ def test_a_cancelled_run_keeps_corrections_and_changes_nothing_else(tmp_path: Pa
     assert events[-1].done == 1
     assert torch.get_num_threads() == threads
     project = Corrections(tmp_path / "corrections")
-    assert project.learnt() == ()
+    assert not read_ledger(project.root).made
     assert len(read_ledger(project.root).entries) == 1
 
 
@@ -348,13 +350,7 @@ def second_chance(
 
 def kept_aside(tmp_path: Path, sha256: str = "c" * 64) -> Model:
     """What was learnt from a first image, as if nothing could be told of it then."""
-    project = Corrections(tmp_path / "corrections")
-    learnt = retrained(tmp_path, [pair(0)]).model
-    with project._writing() as ledger:  # not learnt yet: it was kept aside
-        for image_id, entry in ledger.entries.items():
-            ledger = ledger.with_entry(image_id, replace(entry, learnt=frozenset()))
-        write_ledger(project.root, ledger)
-    return replace(learnt, sha256=sha256)
+    return replace(retrained(tmp_path, [pair(0)]).model, sha256=sha256)
 
 
 def test_a_model_kept_aside_is_proven_by_what_was_corrected_since(tmp_path: Path) -> None:
@@ -367,7 +363,8 @@ def test_a_model_kept_aside_is_proven_by_what_was_corrected_since(tmp_path: Path
     assert found.verdict.fresh.new_dice > found.verdict.fresh.old_dice + 0.3
     assert found.candidate is not None
     assert found.candidate.card.parent == aside.sha256
-    assert (first in project.learnt(), second in project.learnt()) == (True, False)
+    assert project.learnt(aside.card) == (first,)
+    assert second in project.learnt(found.candidate.card)
 
 
 def test_what_is_better_than_a_model_that_has_proven_itself_comes_from_that(
@@ -385,7 +382,7 @@ def test_what_is_better_than_a_model_that_has_proven_itself_comes_from_that(
     found, project = second_chance(tmp_path, aside, pair(1))
     assert (found.candidate, found.verdict) == (None, better)
     assert found.model.card.parent == compared[0].sha256 == aside.sha256
-    assert set(project.learnt()) == set(project.dealt())
+    assert set(project.learnt(found.model.card)) == set(project.dealt())
 
 
 def test_a_run_that_is_cancelled_after_the_proof_changes_nothing(
@@ -401,7 +398,7 @@ def test_a_run_that_is_cancelled_after_the_proof_changes_nothing(
     monkeypatch.setattr("napari_rwkvseg.store.retraining.retrain", stopped)
     with pytest.raises(Cancelled):
         second_chance(tmp_path, aside, pair(1))
-    assert Corrections(tmp_path / "corrections").learnt() == ()
+    assert len(read_ledger(tmp_path / "corrections").made) == 1  # that of the one kept aside
 
 
 def test_a_model_kept_aside_that_is_worse_stays_there(tmp_path: Path) -> None:
@@ -409,7 +406,7 @@ def test_a_model_kept_aside_that_is_worse_stays_there(tmp_path: Path) -> None:
     found, project = second_chance(tmp_path, aside, pair(1))
     assert found.candidate is None
     assert found.model.card.parent == "a" * 64
-    assert project.dealt()[0] not in project.learnt()
+    assert project.dealt()[0] not in project.learnt(found.model.card)
 
 
 def test_what_it_may_have_learnt_from_does_not_prove_a_model(
@@ -493,10 +490,18 @@ def test_what_a_model_learnt_counts_only_once_the_model_is_kept(tmp_path: Path) 
     project = Corrections(tmp_path / "corrections")
     with pytest.raises(ModelFileError, match="cannot be saved"):
         keep(found, tmp_path / "nowhere" / "out.safetensors", None)
-    assert (project.learnt(), len(project.dealt())) == ((), 1)
+    assert (project.learnt(found.model.card), len(project.dealt())) == ((), 1)
     assert project.before_and_since(found.model.card) == (project.dealt(), ())
     keep(found, tmp_path / "out.safetensors", None)
-    assert project.learnt() == project.dealt()
+    assert project.learnt(found.model.card) == project.dealt()
+
+
+def test_who_starts_again_at_an_older_model_learns_everything_again(tmp_path: Path) -> None:
+    """After going back a version, or where a better model was never put to use."""
+    first = retrained(tmp_path, [pair()]).verdict
+    again = retrained(tmp_path, [pair()]).verdict
+    assert again == first
+    assert (again.answer, again.replay) == ("better", None)
 
 
 def test_the_verdict_stands_on_the_card(tmp_path: Path) -> None:
