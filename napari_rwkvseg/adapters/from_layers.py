@@ -6,6 +6,8 @@ import math
 from collections.abc import Hashable
 from typing import Any, Protocol
 
+import numpy as np
+
 from napari_rwkvseg.engine.hints import NO_HINTS, SourceHints
 from napari_rwkvseg.engine.image import ImageData, interpret
 from napari_rwkvseg.engine.units import is_length
@@ -100,10 +102,34 @@ def image_from_layer(layer: LayerLike, axes: str | None = None) -> ImageData:
         rgb=bool(getattr(layer, "rgb", False)),
         axes=axes,
         axis_labels=tuple(layer.axis_labels),
-        spacing=tuple(float(step) for step in layer.scale),
+        spacing=pixel_steps(layer.scale, layer.rotate, layer.affine.affine_matrix),
         units=tuple(layer.units),
         hints=_hints_of_file(path, array.shape) if path else NO_HINTS,
     )
+
+
+def pixel_steps(scale: Any, rotate: Any, affine: Any) -> tuple[float, ...]:
+    """Return how far neighbouring pixels lie apart, whichever transform of a layer says so.
+
+    Parameters
+    ----------
+    scale : sequence of float, one per axis
+        Of the layer.
+    rotate : array-like, shape (n, n)
+        Of the layer.
+    affine : array-like, shape (n + 1, n + 1)
+        What the layer is moved by besides.
+
+    Returns
+    -------
+    tuple of float
+        One per axis, in the units of the layer.
+    """
+    steps, extra = np.asarray(scale, float), np.asarray(affine, float)[:-1, :-1]
+    if np.array_equal(extra, np.eye(len(steps))):
+        return tuple(map(float, steps))
+    along = extra @ np.asarray(rotate, float) @ np.diag(steps)
+    return tuple(map(float, np.linalg.norm(along, axis=0)))
 
 
 def _hints_of_file(path: str, shape: tuple[int, ...]) -> SourceHints:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_rwkvseg.adapters.from_layers import pixel_steps
 from napari_rwkvseg.adapters.to_layers import GEOMETRY
 from napari_rwkvseg.adapters.written import written
 from napari_rwkvseg.engine.units import short_unit
@@ -46,12 +47,18 @@ def write_labels(path: str, data: Any, attributes: Mapping[str, Any]) -> list[st
     target = Path(path)
     array = np.asarray(data[0] if isinstance(data, list | tuple) else data)
     axes = _axes(target.name, attributes.get("axis_labels") or (), array.ndim)
-    spacing = [abs(float(step)) for step in attributes.get("scale", np.ones(array.ndim))]
+    spacing = [abs(step) for step in _steps(attributes, array.ndim)]
     units = [short_unit(unit) for unit in attributes.get("units") or [None] * array.ndim]
     labels = smallest(target.name, array)
     write_array(target, labels, axes, spacing, units, _geometry(attributes, array.shape))
     written.emit(data)
     return [path]
+
+
+def _steps(attributes: Mapping[str, Any], ndim: int) -> tuple[float, ...]:
+    still = {"scale": np.ones(ndim), "rotate": np.eye(ndim), "affine": np.eye(ndim + 1)}
+    given = {name: attributes.get(name) for name in still}
+    return pixel_steps(*(still[name] if given[name] is None else given[name] for name in still))
 
 
 def _axes(name: str, labels: Any, ndim: int) -> str:

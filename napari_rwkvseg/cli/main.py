@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 done, 1 failed, 2 wrong use, 130 interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that it cannot spell is no reason to stop
+            stream.reconfigure(errors="replace")
     parsed = build_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING)
     try:

@@ -74,9 +74,11 @@ def run(parsed: argparse.Namespace) -> int:
     for source, target in pairs:
         try:
             segment_file(segmenter, source, target, options, parsed)
-        except (RwkvSegError, OSError) as error:
+        except (RwkvSegError, OSError, ValueError, MemoryError) as error:
             failed += 1
-            sys.stderr.write(f"{error}\n")
+            named = isinstance(error, RwkvSegError | OSError)
+            reason = str(error) or "not enough memory"
+            sys.stderr.write(f"{reason}\n" if named else f"{source.name}: {reason}\n")
         else:
             sys.stdout.write(f"{target}\n")
     if failed and len(pairs) > 1:
@@ -95,6 +97,8 @@ def plan_outputs(sources: Sequence[Path], out: Path) -> Iterator[tuple[Path, Pat
     images = [image for source in sources for image in _images(source)]
     if not images:
         raise RwkvSegError(f"No image in {', '.join(map(str, sources))}. Name files or folders.")
+    if out.suffix.lower() in IMAGE_SUFFIXES and not _is_file_name(out) and not out.is_dir():
+        raise RwkvSegError(f"{out.name} is no name of a mask. Use {', '.join(MASK_SUFFIXES)}.")
     if not _is_file_name(out):
         targets = [out / f"{_stem(image)}_mask{_suffix(image)}" for image in images]
     elif len(images) == 1:

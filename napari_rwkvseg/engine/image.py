@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import math
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -27,6 +29,16 @@ _KINDS = {
     "m": ("durations instead of numbers", "Convert the array to numbers"),
     "V": ("records instead of numbers", "Pick one field of the record"),
 }
+# What arrays that are read when needed raise; decoders of damaged chunks have errors of their own.
+_UNREADABLE = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+)
 _PLURALS = {"t": "frames", "z": "slices", "n": "samples", "c": "channels"}
 
 
@@ -202,7 +214,7 @@ class ImageData:
         """Return the selected part as a numpy array, whatever holds it."""
         try:
             return np.asarray(self.array[selection])
-        except (OSError, RuntimeError, ValueError, IndexError, KeyError) as error:
+        except _UNREADABLE as error:
             raise BadImageError(
                 self.name,
                 f"plane {index or 0}, rows {rows.start}-{rows.stop}, columns "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
@@ -107,6 +108,23 @@ def as_read(
     return fitted, options.grown(fitted.network.config.shrink / model.network.config.shrink)
 
 
+def _room_for(shape: tuple[int, ...], name: str) -> NDArray[np.float16]:
+    """Return the array for a result of some shape.
+
+    Raises
+    ------
+    RwkvSegError
+        If there is not as much memory: smaller tiles would not help.
+    """
+    try:
+        return np.zeros(shape, np.float16)
+    except MemoryError as error:
+        size = 2 * math.prod(shape) / 1e9
+        raise RwkvSegError(
+            f"{name}: the result takes {size:.0f} GB, more than there is. Segment a part of it."
+        ) from error
+
+
 class _Run:
     """One prediction on its way: the result so far, and the effort that memory allows.
 
@@ -144,7 +162,7 @@ class _Run:
         self.effort = Effort(options.batch, self._full_tile, device)
         shape = tuple(part.stop - part.start for part in where)
         n_foreground = model.network.config.n_classes - 1
-        self.probability = np.zeros((n_foreground, *shape), np.float16)
+        self.probability = _room_for((n_foreground, *shape), image.name)
         self.notes: list[str] = []
 
     def planes(self) -> Events:

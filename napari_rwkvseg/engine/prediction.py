@@ -147,7 +147,14 @@ class Prediction:
         ndarray, shape (*lead, H, W)
             As of `make_mask`; only the region.
         """
-        stacked = image.lead_axes.endswith("z")
-        spacing = image.spacing[-3:] if stacked else image.spacing[-2:]
+        # make_mask wants slices next to rows, whatever lies between them in the image
+        order = sorted(range(len(image.lead_axes)), key=lambda axis: image.lead_axes[axis] == "z")
+        last = len(order)
+        shown = self.probability.transpose(0, *(1 + axis for axis in order), last + 1, last + 2)
+        stacked = "z" in image.lead_axes
+        lengths = [*order, last, last + 1][-3 if stacked else -2 :]
+        same = len({image.units[axis] for axis in lengths}) == 1
+        spacing = tuple(image.spacing[axis] for axis in lengths) if same else ()
         wanted = options.for_model(self.card)
-        return make_mask(self.probability, wanted, stacked, token, spacing)
+        labels = make_mask(shown, wanted, stacked, token, spacing)
+        return labels.transpose(*np.argsort([*order, last, last + 1]))

@@ -32,6 +32,9 @@ def read_pair(record: Record) -> tuple[ImageData, NDArray[np.integer]]:
         If the mask has another shape than the image.
     """
     image, labels = read_image(record.image), read_labels(record.mask)
+    shapes = labels.shape, image.spatial_shape
+    if len({tuple(side for side in shape if side > 1) for shape in shapes}) == 1:
+        labels = labels.reshape(image.spatial_shape)  # formats drop axes of length 1
     check_shape(labels, image, record.name)
     return image, labels
 

@@ -24,6 +24,14 @@ def test_spacing_and_units_are_those_of_the_layer() -> None:
     assert image.name == "cells"
 
 
+def test_spacing_is_that_of_all_transforms_together() -> None:
+    turned = np.array([[0.0, -0.5, 3.0], [0.5, 0.0, 2.0], [0.0, 0.0, 1.0]])
+    layer = Image(np.zeros((40, 50)), scale=(2.0, 3.0), affine=turned, units=("um", "um"))
+    image = image_from_layer(layer)
+    assert image.spacing == (1.0, 1.5)
+    assert pixel_size(image) == (1.5, "µm²")
+
+
 def test_nothing_is_copied() -> None:
     source = layer()
     assert image_from_layer(source).array is source.data

@@ -31,6 +31,13 @@ def test_tiff_keeps_spacing_units_and_ids(tmp_path):
     assert image.array.dtype == np.uint8
 
 
+def test_a_layer_that_is_scaled_by_its_affine_keeps_its_spacing(tmp_path):
+    affine = np.diag([2.0, 0.5, 0.25, 1.0])
+    given = attributes(scale=(1.0,) * 3, affine=affine, rotate=np.eye(3).tolist())
+    write_labels(str(tmp_path / "m.tif"), LABELS, given)
+    assert read_image(tmp_path / "m.tif").spacing == (2.0, 0.5, 0.25)
+
+
 def test_nifti_lies_on_the_volume_it_was_painted_on(tmp_path):
     volume = np.arange(32 * 24 * 20, dtype=np.int16).reshape(32, 24, 20)
     affine = np.array([[0.5, 0, 0, -9], [0, 0.7, 0.1, 8], [0, -0.1, 2.5, 7], [0, 0, 0, 1]])

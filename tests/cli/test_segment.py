@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import tifffile
 from napari_rwkvseg.api import load_model
 from napari_rwkvseg.cli import main
 from napari_rwkvseg.cli.segment import plan_outputs
+from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.prediction import PredictOptions
 from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.store.formats import read_image
@@ -95,6 +98,40 @@ def test_a_folder_is_done_image_by_image_and_a_bad_one_does_not_stop_it(
     assert "Traceback" not in said.err
 
 
+@pytest.mark.parametrize("error", [ValueError("odd"), MemoryError()])
+def test_an_error_that_nobody_foresaw_stops_one_image_only(
+    tmp_path: Path,
+    model_file: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    def failing(path: Path, axes: str | None) -> ImageData:
+        if path.name == "a.tif":
+            raise error
+        return read_image(path, axes)
+
+    monkeypatch.setattr("napari_rwkvseg.cli.segment.read_image", failing)
+    for name in ("a.tif", "b.tif"):
+        write_image(tmp_path / "in" / name)
+    assert segment(tmp_path / "in", "--out", tmp_path / "out", "--model", model_file) == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b_mask.tif"]
+    reason = str(error) or "not enough memory"
+    assert capsys.readouterr().err.startswith(f"a.tif: {reason}\n")
+
+
+def test_a_name_that_the_terminal_cannot_spell_is_no_error(
+    tmp_path: Path, model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, raw = write_image(tmp_path / "名前.tif"), io.BytesIO()
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="cp1252"))
+        assert segment(source, "--out", tmp_path / "out", "--model", model_file) == 0
+        sys.stdout.flush()
+        assert raw.getvalue().rstrip().endswith(b"??_mask.tif")
+    assert (tmp_path / "out" / "名前_mask.tif").exists()
+
+
 def test_an_ambiguous_stack_is_refused_until_axes_are_named(
     tmp_path: Path, model_file: Path, capsys: Capture
 ) -> None:
@@ -123,6 +160,7 @@ def test_one_channel_of_many_can_be_read(tmp_path: Path, model_file: Path) -> No
         (("a.tif", "--out", "x", "--model", "nothing"), "No model named 'nothing'"),
         (("a.tif", "--out", "a.tif"), "would replace an image"),
         (("a.tif", "b.tif", "--out", "one.tif"), "one file for 2 images"),
+        (("a.tif", "--out", "mask.png"), "mask.png is no name of a mask. Use .tif"),
         (("a.tif", "a.npy", "--out", "x", "--threshold", "2"), "threshold must be 0 to 1"),
     ],
 )

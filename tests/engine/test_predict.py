@@ -288,6 +288,20 @@ def fail_while(
 
 
 class TestMemory:
+    def test_that_does_not_hold_the_result_is_told_with_its_size(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        zeros = np.zeros
+
+        def full(shape: tuple[int, ...], dtype: object = float) -> np.ndarray:
+            if dtype is np.float16:
+                raise MemoryError
+            return zeros(shape, dtype)
+
+        monkeypatch.setattr(np, "zeros", full)
+        with pytest.raises(RwkvSegError, match="the result takes 0 GB, more than there is"):
+            run(noise())
+
     @pytest.mark.parametrize("failing", range(1, 7))
     @pytest.mark.parametrize(
         "error",

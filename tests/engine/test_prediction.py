@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_rwkvseg.engine.image import interpret
+from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.prediction import Prediction, PredictOptions
 from tests.fakes import fake_model
 
@@ -42,6 +44,42 @@ def test_foreground_is_the_sum_and_at_most_1() -> None:
 
 def test_uncertainty_is_largest_on_a_tie() -> None:
     assert predicted([0.0, 0.5, 1.0]).uncertainty().tolist() == [[0, 1, 0]]
+
+
+def two_frames(axes: str, probability: np.ndarray, units: tuple[str, ...]) -> np.ndarray:
+    """Objects of a probability with axes `axes`; slices lie 1 apart, pixels 1."""
+    spacing = tuple(0.001 if unit == "mm" else 1.0 for unit in units)
+    image = interpret(np.zeros(probability.shape, np.uint8), name="balls", axes=axes,
+                      spacing=spacing, units=units)  # fmt: skip
+    region = tuple(slice(0, side) for side in probability.shape)
+    found = Prediction(
+        probability[None].astype(np.float16), region, probability.shape, fake_model().card
+    )
+    return found.mask(image, MaskOptions(separate=True))
+
+
+def balls(*middles: int) -> np.ndarray:
+    """Balls of radius 4 above each other, (z, y, x)."""
+    z, y, x = np.mgrid[: 12 * len(middles), :20, :20]
+    return sum(
+        ((z - middle) ** 2 + (y - 10) ** 2 + (x - 10) ** 2 < 16).astype(float) for middle in middles
+    )
+
+
+def test_objects_continue_through_slices_wherever_their_axis_lies() -> None:
+    frames = np.stack([balls(6), balls(6)])  # (t, z, y, x)
+    units = ("s", "µm", "µm", "µm")
+    found = two_frames("tzyx", frames, units)
+    assert found.max() == 2
+    swapped = two_frames("ztyx", frames.swapaxes(0, 1), ("µm", "s", "µm", "µm"))
+    assert np.array_equal(swapped, found.swapaxes(0, 1))
+
+
+def test_steps_in_different_units_do_not_say_how_far_apart_slices_are() -> None:
+    pile = balls(6, 17, 28)
+    alike = two_frames("zyx", pile, ("pixel",) * 3)
+    assert alike.max() == 3
+    assert np.array_equal(two_frames("zyx", pile, ("mm", "µm", "µm")), alike)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import zarr
 from skimage.io import imsave
 from tifffile import imwrite
 
@@ -203,6 +204,20 @@ def test_a_mask_of_another_shape_is_refused(tmp_path: Path) -> None:
     imsave(data / "masks/0.png", np.zeros((30, 40), np.uint8), check_contrast=False)
     with pytest.raises(DatasetError, match=r"mask has shape \(30, 40\), the image \(40, 40\)"):
         read_pair(read_index(data, "train")[0])
+
+
+def test_axes_of_length_1_that_a_format_drops_make_no_difference(tmp_path: Path) -> None:
+    labels = np.arange(40 * 44, dtype=np.uint16).reshape(40, 44)
+    imwrite(tmp_path / "m.tif", labels)
+    group = zarr.open_group(tmp_path / "i.zarr", mode="w")
+    group.create_array("0", data=np.zeros((1, 40, 44), np.uint8))
+    levels = [{"path": "0"}]
+    group.attrs["ome"] = {"multiscales": [{"axes": ["z", "y", "x"], "datasets": levels}]}
+    index = "name,image,mask,split\na,i.zarr,m.tif,train"
+    (tmp_path / "index.csv").write_text(index, encoding="utf-8")
+    image, found = read_pair(read_index(tmp_path)[0])
+    assert image.spatial_shape == found.shape == (1, 40, 44)
+    assert np.array_equal(found[0], labels)
 
 
 def test_a_run_starts_at_another_model_and_its_card_says_so(tmp_path: Path) -> None:

@@ -19,8 +19,13 @@ from pydicom.pixels.utils import pixel_array
 from napari_rwkvseg.engine.hints import SourceHints
 from napari_rwkvseg.engine.units import PIXEL
 from napari_rwkvseg.errors import BadImageError
-from napari_rwkvseg.store.formats.dicom_geometry import affine_of, frame_axis, pixel_spacing
-from napari_rwkvseg.store.formats.geometry import Geometry
+from napari_rwkvseg.store.formats.dicom_geometry import (
+    affine_of,
+    frame_axis,
+    functional,
+    pixel_spacing,
+)
+from napari_rwkvseg.store.formats.geometry import upright
 from napari_rwkvseg.store.formats.pixels import UNKNOWN, FilePixels, check_size, decoding
 
 
@@ -47,7 +52,9 @@ def read_dicom(path: Path) -> FilePixels:
     likely = axes.replace(UNKNOWN, "z") if UNKNOWN in axes else ""
     shape = values.shape[: values.ndim - rgb][::-1]
     affine = affine_of(dataset, step if unit == "mm" else 1.0)
-    geometry = None if affine is None else Geometry(affine, shape)
+    geometry = None
+    if affine is not None:
+        values, geometry = upright(values, axes, affine, shape)
     hints = SourceHints(axes=likely, monochrome1=is_inverted(dataset), notes=notes)
     return FilePixels(values, axes, steps, units, hints, geometry)
 
@@ -129,8 +136,25 @@ def _check_decoder(path: Path, dataset: Dataset) -> None:
 
 
 def _rescale(values: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[Any]:
+    if functional(dataset, "PixelValueTransformationSequence"):
+        return _rescale_frames(values, dataset)
     slope = float(dataset.get("RescaleSlope", 1) or 1)
     intercept = float(dataset.get("RescaleIntercept", 0) or 0)
     if slope == 1 and intercept == 0:
         return values
     return apply_rescale(values, dataset).astype(np.float32)
+
+
+def _rescale_frames(values: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[Any]:
+    """Rescale the frames of an enhanced file, which says how for all of them or for each."""
+    groups = functional(dataset, "PixelValueTransformationSequence", every=True)
+    numbers = [(float(one.RescaleSlope), float(one.RescaleIntercept)) for one in groups]
+    if set(numbers) == {(1.0, 0.0)}:
+        return values
+    frames = values.reshape(n_frames(dataset), *values.shape[-2:])
+    lines = numbers * len(frames) if len(numbers) == 1 else numbers
+    rescaled = [
+        frame.astype(np.float32) * slope + intercept
+        for frame, (slope, intercept) in zip(frames, lines, strict=True)
+    ]
+    return np.stack(rescaled).astype(np.float32).reshape(values.shape)

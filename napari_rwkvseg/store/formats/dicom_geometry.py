@@ -20,7 +20,7 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 def pixel_spacing(dataset: Dataset) -> tuple[tuple[float, ...], tuple[str, ...]]:
     """Return (row distance, column distance) in mm or (), and notes about their reliability."""
     # Enhanced files keep the same tags one level down, shared or per frame.
-    for source in (dataset, *_functional(dataset, "PixelMeasuresSequence")):
+    for source in (dataset, *functional(dataset, "PixelMeasuresSequence")):
         values = _numbers(source.get("PixelSpacing"))
         if len(values) == 2 and min(values) > 0:
             return (values[0], values[1]), ()
@@ -93,7 +93,7 @@ def gap_notes(positions: Sequence[float]) -> tuple[str, ...]:
     return (f"Slices not equally spaced ({usual:.1f} expected, {where}).",)
 
 
-def affine_of(dataset: Dataset, step: float) -> Vector | None:
+def affine_of(dataset: Dataset, step: float, last: Dataset | None = None) -> Vector | None:
     """Return the (4, 4) NIfTI affine of columns, rows, slices; None without a position.
 
     Parameters
@@ -102,6 +102,8 @@ def affine_of(dataset: Dataset, step: float) -> Vector | None:
         The first slice.
     step : float
         Distance of slices in mm.
+    last : Dataset, optional
+        The last slice, where it is another file: with a tilted gantry, slices are shifted.
     """
     cosines = _cosines(dataset)
     origin = _numbers(dataset.get("ImagePositionPatient"))
@@ -113,26 +115,34 @@ def affine_of(dataset: Dataset, step: float) -> Vector | None:
     # PixelSpacing is (between rows, between columns); walking along a row crosses columns.
     affine[:3, 0] = along_row * spacing[1]
     affine[:3, 1] = along_column * spacing[0]
-    affine[:3, 2] = np.cross(along_row, along_column) * step
+    affine[:3, 2] = _across(np.cross(along_row, along_column), origin, last) * step
     affine[:3, 3] = origin
     return _LPS_TO_RAS @ affine
 
 
+def _across(normal: Vector, origin: Sequence[float], last: Dataset | None) -> Vector:
+    """Return the way from slice to slice for each mm along their normal."""
+    end = _numbers(None if last is None else last.get("ImagePositionPatient"))
+    way = np.subtract(end, origin) if len(end) == 3 else normal
+    along = float(way @ normal)
+    return way / along if abs(along) > 1e-6 else normal
+
+
 def _cosines(dataset: Dataset) -> tuple[Vector, Vector] | None:
-    for source in (dataset, *_functional(dataset, "PlaneOrientationSequence")):
+    for source in (dataset, *functional(dataset, "PlaneOrientationSequence")):
         values = _numbers(source.get("ImageOrientationPatient"))
         if len(values) == 6:
             return np.array(values[:3]), np.array(values[3:])
     return None
 
 
-def _functional(dataset: Dataset, name: str) -> list[Dataset]:
-    """Return the first shared or per-frame functional group of that name, if any."""
+def functional(dataset: Dataset, name: str, *, every: bool = False) -> list[Dataset]:
+    """Return the shared functional group of that name, or that of the first or every frame."""
     for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
-        for item in (dataset.get(groups) or ())[:1]:
-            found = list(item.get(name) or ())
-            if found:
-                return found[:1]
+        items = (dataset.get(groups) or ())[: None if every else 1]
+        found = [group for item in items for group in list(item.get(name) or ())[:1]]
+        if found:
+            return found
     return []
 
 

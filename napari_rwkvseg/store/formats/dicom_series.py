@@ -22,7 +22,7 @@ from napari_rwkvseg.store.formats.dicom_geometry import (
     slice_position,
     usual_step,
 )
-from napari_rwkvseg.store.formats.geometry import Geometry
+from napari_rwkvseg.store.formats.geometry import upright
 from napari_rwkvseg.store.formats.pixels import UNKNOWN, FilePixels, check_size
 
 
@@ -65,9 +65,10 @@ def read_series(folder: Path) -> FilePixels:
     letter, step, unit, notes = stacking(slices)
     spacing, more = pixel_spacing(first)
     plane_unit = "mm" if spacing else PIXEL
-    affine = affine_of(first, step)
-    geometry = None if affine is None else Geometry(affine, volume.shape[:3][::-1])
     axes = letter + "yx" + "s" * rgb
+    affine, geometry = affine_of(first, step, slices[-1].header), None
+    if affine is not None:
+        volume, geometry = upright(volume, axes, affine, volume.shape[:3][::-1])
     return FilePixels(
         volume,
         axes,

@@ -29,15 +29,27 @@ class Geometry:
         Shape of the stored volume, singleton axes included.
     flips : tuple of bool
         For i, j, k: whether our array runs against the stored one.
+    oriented : bool
+        Whether the file says how it lies in the patient; if not, the affine only has the spacing.
+    unit : str
+        Of the affine, a length.
     """
 
     affine: Affine
     shape: tuple[int, ...]
     flips: tuple[bool, bool, bool] = (False, False, False)
+    oriented: bool = True
+    unit: str = "mm"
 
     def to_metadata(self) -> dict[str, Any]:
         """Return plain values for a layer's metadata: geometry only, nothing about a person."""
-        return {"affine": self.affine.tolist(), "shape": self.shape, "flips": self.flips}
+        return {
+            "affine": self.affine.tolist(),
+            "shape": self.shape,
+            "flips": self.flips,
+            "oriented": self.oriented,
+            "unit": self.unit,
+        }
 
     @classmethod
     def from_metadata(cls, values: Mapping[str, Any]) -> Geometry:
@@ -45,7 +57,9 @@ class Geometry:
         i, j, k = values["flips"]
         shape = tuple(int(n) for n in values["shape"])
         affine = np.asarray(values["affine"], dtype=np.float64)
-        return cls(affine, shape, (bool(i), bool(j), bool(k)))
+        flips = (bool(i), bool(j), bool(k))
+        oriented, unit = bool(values.get("oriented", True)), str(values.get("unit", "mm"))
+        return cls(affine, shape, flips, oriented, unit)
 
 
 def upright_flips(affine: Affine) -> tuple[bool, bool, bool]:
@@ -69,6 +83,31 @@ def flip(array: npt.NDArray[Any], flips: tuple[bool, bool, bool]) -> npt.NDArray
     """Flip the first three axes (i, j, k) of a stored volume; its own inverse, a view."""
     steps = (slice(None, None, -1 if back else 1) for back in flips)
     return array[tuple(steps)[: array.ndim]]
+
+
+def upright(
+    array: npt.NDArray[Any], axes: str, affine: Affine, shape: tuple[int, ...]
+) -> tuple[npt.NDArray[Any], Geometry]:
+    """Turn planes upright that lie as they were stored, and say how that was done.
+
+    Parameters
+    ----------
+    array : ndarray
+        Axes as `axes` says; z, y, x are k, j, i.
+    axes : str
+        Letters.
+    affine, shape
+        Of the stored volume, see `Geometry`.
+
+    Returns
+    -------
+    ndarray, Geometry
+        A view, and where it lies.
+    """
+    turned = dict(zip("xyz", upright_flips(affine), strict=True))
+    i, j, k = (turned[letter] and letter in axes for letter in "xyz")
+    steps = tuple(slice(None, None, -1 if turned.get(letter) else 1) for letter in axes)
+    return array[steps], Geometry(affine, shape, (i, j, k))
 
 
 def is_invertible(affine: Affine) -> bool:

@@ -48,10 +48,9 @@ def read_nifti(path: Path) -> FilePixels:
         image = _load(path)
         _check_header(path, image)
         stored = _read_values(image)
-    shape = image.shape
-    geometry, notes = _read_geometry(image)
-    array = flip(stored.reshape(_upto_used(stored.shape)), geometry.flips)
-    return _to_pixels(array, image, Geometry(geometry.affine, shape, geometry.flips), notes)
+        geometry, notes = _read_geometry(image)
+        array = flip(stored.reshape(_upto_used(stored.shape)), geometry.flips)
+        return _to_pixels(array, image, geometry, notes)
 
 
 def read_geometry(path: Path) -> Geometry:
@@ -90,17 +89,35 @@ def _read_values(image: Any) -> npt.NDArray[Any]:
 
 
 def _read_geometry(image: Any) -> tuple[Geometry, tuple[str, ...]]:
-    affine = np.asarray(image.affine, dtype=np.float64)
+    affine, unit = np.asarray(image.affine, dtype=np.float64), _length_unit(image)
     if not is_invertible(affine):
         steps = [abs(float(step)) or 1.0 for step in image.header.get_zooms()[:3]]
         place = np.diag([*[*steps, 1.0, 1.0][:3], 1.0])
         note = "No valid orientation in the file: slices are shown as stored."
-        return Geometry(place, image.shape), (note,)
+        return Geometry(place, image.shape, oriented=False, unit=unit), (note,)
+    if not (image.header["sform_code"] or image.header["qform_code"]):
+        # As in our own masks of images that lie in no patient; nibabel makes a guess.
+        return Geometry(affine, image.shape, oriented=False, unit=unit), ()
     notes: tuple[str, ...] = ()
     angle = tilt(affine)
     if angle > _TILT_NOTED:
         notes = (f"Oblique volume ({angle:.0f}° off the body axes): shown along its own axes.",)
-    return Geometry(affine, image.shape, upright_flips(affine)), notes
+    return Geometry(affine, image.shape, upright_flips(affine), unit=unit), notes
+
+
+def _length_unit(image: Any) -> str:
+    """Return the unit of lengths; files that leave it open mean mm, as other programs take it."""
+    unit = short_unit(_units(image)[0])
+    return unit if is_length(unit) else "mm"
+
+
+def _units(image: Any) -> tuple[str, str]:
+    """Return the header's units of space and time, "unknown" for codes that nobody gave out."""
+    try:
+        space, time = image.header.get_xyzt_units()
+    except KeyError:
+        return "unknown", "unknown"
+    return str(space), str(time)
 
 
 def _upto_used(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -134,16 +151,14 @@ def _spacing(
     image: Any, geometry: Geometry, spatial: int
 ) -> tuple[tuple[float, ...], tuple[str, ...]]:
     """Return spacing and units, slowest axis first."""
-    space, time = image.header.get_xyzt_units()
-    # Files that leave the unit open mean millimetres, as every other program takes it.
-    length = short_unit(space) if is_length(short_unit(space)) else "mm"
-    pace = short_unit(time) if is_time(short_unit(time)) else PIXEL
+    time = short_unit(_units(image)[1])
+    pace = time if is_time(time) else PIXEL
     sides = np.linalg.norm(geometry.affine[:3, :3], axis=0)
     sizes = [float(side) for side in sides][: min(spatial, 3)]
     zooms = [float(step) for step in image.header.get_zooms()[3:spatial]]
     further = [step if math.isfinite(step) and step > 0 else 1.0 for step in zooms]
     steps = (sizes + further)[::-1]
-    units = ([length] * len(sizes) + [pace] * len(further))[::-1]
+    units = ([geometry.unit] * len(sizes) + [pace] * len(further))[::-1]
     return tuple(steps), tuple(units)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
+from nibabel.spatialimages import HeaderDataError
 
 from napari_rwkvseg.engine.card import RESEARCH_ONLY
 from napari_rwkvseg.engine.units import is_length, is_time
@@ -47,17 +48,17 @@ def nifti_bytes(
     Raises
     ------
     BadImageError
-        If the array does not fit the source volume.
+        If the array does not fit the source volume, or the format.
     """
     steps = dict(zip(axes, zip(spacing, units, strict=True), strict=True))
     stored = _stored_order(array, axes)
     if geometry is not None:
         stored = _on_grid(name, flip(stored, geometry.flips), geometry)
-        affine, code = geometry.affine, _SCANNER
+        affine = np.diag([*[10 * CENTIMETERS[geometry.unit]] * 3, 1.0]) @ geometry.affine
+        code = _SCANNER if geometry.oriented else _UNKNOWN
     else:
         affine, code = _plain_affine(steps), _UNKNOWN
-    # A fresh header: the source's own may name the patient in its free text.
-    image: Any = nib.Nifti1Image(stored, affine)  # type: ignore[no-untyped-call]
+    image = _fresh(name, stored, affine)
     image.header.set_xyzt_units("mm", "sec")
     image.set_sform(affine, code)
     image.set_qform(affine, code)
@@ -66,6 +67,15 @@ def nifti_bytes(
     image.header["descrip"] = f"{software()}. {RESEARCH_ONLY}"[:79]
     file: bytes = image.to_bytes()
     return gzip.compress(file, mtime=0) if name.lower().endswith(".gz") else file
+
+
+def _fresh(name: str, stored: npt.NDArray[Any], affine: Affine) -> Any:
+    """Return an image with a header of its own: the source's may name the patient in its text."""
+    try:
+        return nib.Nifti1Image(stored, affine)  # type: ignore[no-untyped-call]
+    except HeaderDataError as error:  # sides are 16-bit numbers there
+        reason = f"a side of {max(stored.shape)} pixels is too long for NIfTI"
+        raise BadImageError(name, reason, "Save it as TIFF") from error
 
 
 def _stored_order(array: npt.NDArray[Any], axes: str) -> npt.NDArray[Any]:
@@ -80,7 +90,7 @@ def _stored_order(array: npt.NDArray[Any], axes: str) -> npt.NDArray[Any]:
 
 def _on_grid(name: str, stored: npt.NDArray[Any], geometry: Geometry) -> npt.NDArray[Any]:
     """Give a volume the source's shape again, with its axes of length 1."""
-    volume, grid = geometry.shape[:3], geometry.shape
+    volume, grid = (*geometry.shape, 1)[:3], geometry.shape
     if stored.size == math.prod(grid) and stored.shape[:2] == grid[:2]:
         return stored.reshape(grid)
     if stored.shape[:3] == volume:  # a source of several volumes, or probabilities per class

@@ -30,10 +30,11 @@ def read_raster(path: Path) -> FilePixels:
     try:
         with decoding(path, "picture"), Image.open(path) as image:
             _check_header(path.name, image)
-            frames = [_decode(image, index) for index in range(_n_frames(image))]
+            # the further pictures of a photograph are previews, or another view of it
+            count = 1 if image.format == "MPO" else _n_frames(image)
+            return _to_pixels([_decode(image, index) for index in range(count)])
     except Image.DecompressionBombError as error:
         raise _too_large(path.name, str(error).split(",")[0]) from error
-    return _to_pixels(frames)
 
 
 def _check_header(name: str, image: Image.Image) -> None:

@@ -84,21 +84,16 @@ def _check_series(path: Path, series: tifffile.TiffPageSeries) -> None:
         raise BadImageError(path.name, "CIELAB colours", "Convert it to RGB")
     dtype = np.dtype(series.dtype or "V1")
     check_dtype(path.name, dtype)
-    if _last_byte(series) > path.stat().st_size:
+    if any(_last_byte(page) > page.parent.filehandle.size for page in series.pages if page):
         size = "×".join(str(n) for n in series.shape)
         reason = f"truncated TIFF, its header promises {size} pixels"
         raise BadImageError(path.name, reason, "Copy or download it again")
     check_size(path.name, series.shape, dtype.itemsize)
 
 
-def _last_byte(series: tifffile.TiffPageSeries) -> int:
+def _last_byte(page: tifffile.TiffPage | tifffile.TiffFrame) -> int:
     # Decoders fill missing strips with zeros: half a mask of nothing, without a word.
-    ends = [
-        start + count
-        for page in series.pages
-        if page is not None
-        for start, count in zip(page.dataoffsets, page.databytecounts, strict=False)
-    ]
+    ends = map(sum, zip(page.dataoffsets, page.databytecounts, strict=False))
     return max(ends, default=0)
 
 

@@ -66,7 +66,8 @@ def _from_imagej(metadata: Mapping[str, object], page: tifffile.TiffPage) -> Spa
     return {
         "x": (_step(page, "XResolution"), unit),
         "y": (_step(page, "YResolution"), unit),
-        "z": (_number(metadata.get("spacing")), unit),
+        # ImageJ leaves a distance of exactly 1 out, and may count slices backwards
+        "z": (abs(_number(metadata.get("spacing", 1.0))), unit),
         "t": (_number(metadata.get("finterval")), _unit(str(metadata.get("tunit", "sec")))),
     }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dask.array as da
+import numpy as np
 
 from napari_rwkvseg.engine.hints import SourceHints
 from napari_rwkvseg.engine.units import short_unit
@@ -63,7 +64,7 @@ def _lazy(array: Any) -> Any:
 def absent_notes(array: Any) -> tuple[str, ...]:
     """Return a note if chunks are absent: they read as the fill value."""
     absent = array.nchunks - array.nchunks_initialized
-    if not absent:
+    if absent <= 0:  # in an array of shards it counts what they could hold beyond its border
         return ()
     fill = array.fill_value
     return (f"{absent} of {array.nchunks} chunks are absent from the folder, read as {fill}.",)
@@ -83,7 +84,10 @@ def _ome_axes(
 
 
 def _scale(multiscale: Mapping[str, Any], ndim: int) -> tuple[float, ...]:
-    for transform in multiscale["datasets"][0].get("coordinateTransformations") or []:
-        if transform.get("type") == "scale" and len(transform["scale"]) == ndim:
-            return tuple(float(step) for step in transform["scale"])
-    return (1.0,) * ndim
+    """Return the spacing: what the level says times what the image says for all levels."""
+    steps = np.ones(ndim)
+    for described in (multiscale["datasets"][0], multiscale):
+        for transform in described.get("coordinateTransformations") or []:
+            if transform.get("type") == "scale" and len(transform["scale"]) == ndim:
+                steps = steps * np.asarray(transform["scale"], float)
+    return tuple(map(float, steps))

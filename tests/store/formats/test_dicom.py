@@ -6,7 +6,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from napari_rwkvseg.errors import AmbiguousAxesError, BadImageError
-from napari_rwkvseg.store.formats import read_image, write_mask
+from napari_rwkvseg.store.formats import read_image, read_labels, write_mask
 from napari_rwkvseg.store.formats.dicom_geometry import gap_notes
 from tests.store.formats.format_files import GREY, dicom, series
 
@@ -91,6 +91,31 @@ class TestFrames:
         )
         assert (image.axes, image.spacing) == ("zyx", (3.0, 0.5, 0.25))
         assert np.array_equal(image.array, self.frames)
+
+    @pytest.mark.parametrize("each", [False, True])
+    def test_of_an_enhanced_file_are_rescaled_as_each_says(self, tmp_path, each):
+        slopes = [1, 2, 3] if each else [2]
+        groups = []
+        for slope in slopes:
+            item = Dataset()
+            item.RescaleSlope, item.RescaleIntercept = slope, -1024
+            groups.append(item)
+        frames, common = per_frame([0, 3, 6]), shared()
+        for item, group in zip(frames if each else common, groups, strict=True):
+            item.PixelValueTransformationSequence = [group]
+        image = read_image(
+            dicom(
+                tmp_path / "a.dcm",
+                self.frames,
+                NumberOfFrames=3,
+                PixelSpacing=None,
+                SharedFunctionalGroupsSequence=common,
+                PerFrameFunctionalGroupsSequence=frames,
+            )
+        )
+        steps = np.array(slopes if each else slopes * 3)[:, None, None]
+        assert image.array.dtype == np.float32
+        assert np.array_equal(image.array, self.frames * steps - 1024.0)
 
     def test_in_the_same_place_are_asked_for(self, tmp_path):
         path = dicom(
@@ -192,6 +217,44 @@ class TestSeries:
         voxel = np.argwhere(np.asarray(found.dataobj))[0]
         place = nib.affines.apply_affine(found.affine, voxel)
         assert place == pytest.approx((20 - 3 * 0.25, 30 - 2 * 0.5, 7))
+
+    def test_mask_as_nifti_is_read_as_it_was_painted(self, tmp_path):
+        """Slices of a sagittal series run to the right, those of a NIfTI file to the left."""
+        folder = tmp_path / "ct"
+        folder.mkdir()
+        for i in range(3):
+            place = {"ImagePositionPatient": [2 * i, -30, 40]}
+            sagittal = {"ImageOrientationPatient": [0, 1, 0, 0, 0, -1], "SeriesInstanceUID": "1.2"}
+            dicom(folder / f"{i}.dcm", np.full((64, 80), i, np.uint8), **sagittal, **place)
+        image = read_image(folder)
+        assert image.array[:, 0, 0].tolist() == [0, 1, 2]  # from right to left, as stored places
+        labels = np.arange(3 * 64 * 80).reshape(3, 64, 80)
+        write_mask(tmp_path / "m.nii", labels, image, folder)
+        assert np.array_equal(read_labels(tmp_path / "m.nii"), labels)
+        found = nib.load(tmp_path / "m.nii")
+        first = nib.affines.apply_affine(found.affine, [0, 0, 0])
+        value = np.asarray(found.dataobj)[0, 0, 0]
+        index = np.argwhere(labels == value)[0]
+        assert index[0] == round(-first[0] / 2)
+
+    def test_of_a_tilted_gantry_lies_where_its_slices_lie(self, tmp_path):
+        tilt = np.radians(20)
+        folder = tmp_path / "ct"
+        folder.mkdir()
+        for i in range(4):
+            dicom(
+                folder / f"{i}.dcm",
+                np.full((64, 80), i, np.uint8),
+                SeriesInstanceUID="1.2",
+                ImageOrientationPatient=[1, 0, 0, 0, np.cos(tilt), np.sin(tilt)],
+                ImagePositionPatient=[0, 0, 5 * i],
+            )
+        image = read_image(folder)
+        mask = (image.array == 3).astype(np.uint8)
+        write_mask(tmp_path / "m.nii", mask, image, folder)
+        found = nib.load(tmp_path / "m.nii")
+        voxel = np.argwhere(np.asarray(found.dataobj))[0]
+        assert nib.affines.apply_affine(found.affine, voxel) == pytest.approx((0, 0, 15), abs=1e-3)
 
 
 class TestGapNotes:

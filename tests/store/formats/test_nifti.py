@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.errors import BadImageError
-from napari_rwkvseg.store.formats import read_image, write_mask, write_probability
+from napari_rwkvseg.store.formats import read_image, read_labels, write_mask, write_probability
 from tests.store.formats.format_files import GREY
 
 VOLUME = np.random.default_rng(1).integers(0, 900, (32, 24, 20), dtype=np.int16)  # x, y, z
@@ -64,6 +64,9 @@ class TestReading:
 
     def test_of_other_units_of_length(self, tmp_path):
         assert read_image(save(tmp_path / "a.nii", xyzt_units=3)).units == ("µm",) * 3
+
+    def test_of_units_that_nobody_defined_is_in_millimetres(self, tmp_path):
+        assert read_image(save(tmp_path / "a.nii", xyzt_units=5)).units == ("mm",) * 3
 
     def test_of_colours(self, tmp_path):
         rgb = np.zeros((32, 24, 3), [("R", "u1"), ("G", "u1"), ("B", "u1")])
@@ -123,6 +126,32 @@ class TestWrittenMask:
         assert mask.header.get_zooms() == (0.25, 0.5, 2.0)
         assert (int(mask.header["sform_code"]), int(mask.header["qform_code"])) == (0, 0)
 
+    @pytest.mark.parametrize("shape", [(64, 80), (3, 64, 80)])
+    def test_of_an_image_without_a_patient_is_read_as_it_was(self, tmp_path, shape):
+        labels = np.arange(np.prod(shape)).reshape(shape) % 7
+        axes = "zyx"[-len(shape) :]
+        image = ImageData(labels, axes, (1.0,) * len(shape), ("µm",) * len(shape), "cells")
+        write_mask(tmp_path / "m.nii.gz", labels, image)
+        assert np.array_equal(read_labels(tmp_path / "m.nii.gz"), labels)
+        again = read_image(tmp_path / "m.nii.gz")  # and a mask of that, as the image it is
+        write_mask(tmp_path / "n.nii", labels, again, tmp_path / "m.nii.gz")
+        assert np.array_equal(read_labels(tmp_path / "n.nii"), labels)
+        assert nib.load(tmp_path / "n.nii").header["sform_code"] == 0
+
+    def test_of_a_source_in_microns_is_as_large(self, tmp_path):
+        source = save(tmp_path / "a.nii", xyzt_units=3)
+        image = read_image(source)
+        write_mask(tmp_path / "m.nii", np.zeros((20, 24, 32), np.uint8), image, source)
+        mask = read_image(tmp_path / "m.nii")
+        assert mask.units == ("mm",) * 3
+        assert mask.spacing == pytest.approx([step / 1000 for step in image.spacing])
+
+    def test_that_is_too_long_for_the_format_says_so(self, tmp_path):
+        array = np.zeros((2, 40_000), np.uint8)
+        image = ImageData(array, "yx", (1.0, 1.0), ("µm",) * 2, "cells")
+        with pytest.raises(BadImageError, match="a side of 40000 pixels is too long for NIfTI"):
+            write_mask(tmp_path / "m.nii", array, image)
+
     def test_of_a_time_series_keeps_frames_and_pace(self, tmp_path):
         array = np.arange(4 * 64 * 80, dtype=np.int32).reshape(4, 64, 80)
         image = ImageData(array, "tyx", (500.0, 1.0, 1.0), ("ms", "mm", "mm"), "cells")
@@ -145,6 +174,15 @@ class TestWrittenMask:
         image = ImageData(GREY, "yx", (1.0, 1.0), ("mm", "mm"), "cells")
         with pytest.raises(BadImageError, match="does not fit the source, \\(32, 24, 20\\)"):
             write_mask(tmp_path / "m.nii", GREY, image, source)
+
+    def test_probabilities_of_a_plane_take_the_fourth_axis_too(self, tmp_path):
+        source = save(tmp_path / "a.nii", VOLUME[:, :, 0])
+        image = read_image(source)
+        maps = np.stack([image.array, image.array[::-1]]).astype(np.float16) / 1000
+        write_probability(tmp_path / "p.nii", maps, image, ["a", "b"], source)
+        found = nib.load(tmp_path / "p.nii")
+        assert found.shape == (32, 24, 1, 2)
+        assert np.asarray(found.dataobj)[:, :, 0, 0] == pytest.approx(VOLUME[:, :, 0] / 1000, 1e-3)
 
     def test_probabilities_take_the_fourth_axis(self, tmp_path):
         source = save(tmp_path / "a.nii", affine=np.eye(4))

@@ -41,6 +41,13 @@ def test_bilevel_is_boolean(tmp_path):
     assert np.array_equal(image.array, GREY > 127)
 
 
+def test_the_second_picture_of_a_photograph_is_left_out(tmp_path):
+    small = Image.fromarray(RED[:32, :40])
+    Image.fromarray(RED).save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[small])
+    image = read_image(tmp_path / "a.jpg")
+    assert (image.axes, image.plane_shape) == ("yxs", (64, 80))
+
+
 class TestAnimation:
     def test_of_grey_frames(self, tmp_path):
         image = read_image(gif(tmp_path / "a.gif"), axes="tyx")

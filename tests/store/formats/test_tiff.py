@@ -46,6 +46,13 @@ class TestSpacing:
         assert image.spacing == pytest.approx((2.5, 0.2, 0.1))
         assert image.units == (short,) * 3
 
+    def test_of_imagej_leaves_slices_out_that_are_one_apart(self, tmp_path):
+        metadata = {"axes": "ZYX", "unit": "um"}
+        path = tiff(tmp_path / "a.tif", STACK, imagej=True, metadata=metadata, resolution=(10, 5))
+        image = read_image(path)
+        assert image.spacing == pytest.approx((1.0, 0.2, 0.1))
+        assert image.units == ("µm",) * 3
+
     def test_of_imagej_without_a_unit_is_pixels(self, tmp_path):
         metadata = {"axes": "ZYX", "spacing": 2.5}
         image = read_image(tiff(tmp_path / "a.tif", STACK, imagej=True, metadata=metadata))
@@ -217,6 +224,31 @@ class TestProbability:
         maps = np.full((1, *STACK.shape), 0.25, np.float16)
         write_probability(tmp_path / "p.npy", maps, self.image, ["a"])
         assert np.array_equal(np.load(tmp_path / "p.npy"), maps)
+
+
+def test_a_stack_in_several_files_is_read_from_its_first(tmp_path):
+    """Its planes are not looked for in a file that is shorter than the others."""
+    tail = np.random.default_rng(0).integers(0, 255, (64, 80), np.uint8)
+    planes = [np.zeros((64, 80), np.uint8), tail]
+    names = [f"z{z}.ome.tif" for z in range(2)]
+    data = "".join(
+        f'<TiffData FirstZ="{z}" IFD="0" PlaneCount="1"><UUID FileName="{name}">urn:uuid:{z}</UUID>'
+        "</TiffData>"
+        for z, name in enumerate(names)
+    )
+    sizes = 'SizeX="80" SizeY="64" SizeZ="2" SizeC="1" SizeT="1"'
+    for z, name in enumerate(names):
+        xml = (
+            '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:uuid:{z}"><Image ID="Image:0"><Pixels ID="Pixels:0" Type="uint8" '
+            f'DimensionOrder="XYZCT" {sizes}>{data}</Pixels></Image></OME>'
+        )
+        tifffile.imwrite(
+            tmp_path / name, planes[z], description=xml, metadata=None, compression="zlib"
+        )
+    image = read_image(tmp_path / names[0])
+    assert image.axes == "zyx"
+    assert np.array_equal(image.array, planes)
 
 
 def test_missing_codec_is_named(tmp_path):

@@ -44,6 +44,35 @@ def test_ome_zarr_without_scale_is_in_its_units_of_one(tmp_path):
     assert read_image(ome_zarr(tmp_path / "a.zarr", scale=())).spacing == (1.0, 1.0, 1.0)
 
 
+def test_ome_zarr_has_a_scale_for_all_levels_as_well(tmp_path):
+    path = ome_zarr(tmp_path / "a.zarr", version="0.4")
+    group = zarr.open_group(path, mode="a")
+    described = group.attrs["multiscales"]
+    described[0]["coordinateTransformations"] = [{"type": "scale", "scale": [3.0, 2.0, 2.0]}]
+    group.attrs["multiscales"] = described
+    assert read_image(path).spacing == (6.0, 1.0, 0.5)
+
+
+def test_chunks_beyond_the_border_of_a_shard_are_not_absent(tmp_path):
+    array = zarr.create_array(
+        tmp_path / "a.zarr", shape=(70, 70), chunks=(16, 16), shards=(64, 64), dtype="uint8"
+    )
+    array[:] = 7
+    assert read_image(tmp_path / "a.zarr").notes == ()
+
+
+def test_a_damaged_chunk_is_named(tmp_path):
+    array = zarr.create_array(
+        tmp_path / "a.zarr", shape=(64, 80), chunks=(64, 80), dtype="uint8",
+        compressors=zarr.codecs.GzipCodec(), fill_value=0,
+    )  # fmt: skip
+    array[:] = np.random.default_rng(0).integers(0, 255, (64, 80), np.uint8)
+    chunk = next(path for path in (tmp_path / "a.zarr" / "c").rglob("*") if path.is_file())
+    chunk.write_bytes(chunk.read_bytes()[:100])
+    with pytest.raises(BadImageError, match="cannot be read"):
+        read_image(tmp_path / "a.zarr").plane()
+
+
 def test_other_axis_names_are_samples(tmp_path):
     image = read_image(ome_zarr(tmp_path / "a.zarr", axes=["well", "y", "x"]))
     assert (image.axes, image.units) == ("nyx", ("pixel",) * 3)
