@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_rwkvseg.adapters.from_layers import LayerLike
+from napari_rwkvseg.workflow.correct.travel import look_at
 from napari_rwkvseg.workflow.masks import MaskLink
 
 SMALLEST_ON_SCREEN = 40  # canvas pixels an object should take at least
@@ -33,13 +34,8 @@ def jump_to(viewer: Any, layer: Any, link: MaskLink, label: int, box: tuple[slic
     if labels is None:
         return
     centre = link.geometry.place(label_centre(labels, label, box))
-    world = layer.data_to_world(centre)
-    ndim = viewer.dims.ndim
-    viewer.dims.set_point(list(range(ndim - len(world), ndim)), list(world))
-    shown = [axis - ndim for axis in viewer.dims.displayed]
-    camera = viewer.scene.camera
-    camera.center = tuple(world[axis] for axis in shown)
-    _zoom_in(camera, layer, box)
+    look_at(viewer, layer.data_to_world(centre))
+    _zoom_in(viewer.scene.camera, layer, box)
     layer.selected_label = label
 
 

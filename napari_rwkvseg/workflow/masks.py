@@ -52,6 +52,8 @@ class MaskLink:
 
     Attributes
     ----------
+    theirs : bool
+        Whether the whole layer counts as a person's, see `keep_all`.
     edited : Signal
         Emitted then, once all notes of it are taken.
     filled : Signal
@@ -78,6 +80,7 @@ class MaskLink:
         self._expecting = False  # whether a stroke was announced before its pixels are set
         self._kept: NDArray[np.bool_] | None = None  # pixels that people ever changed
         self._snapshot = np.array(layer.data)
+        self.theirs = False
         self.reviewed: tuple[tuple[slice, ...], ...] = ()  # what people accepted, (*lead, y, x)
         self.geometry = geometry
         self.objects = objects
@@ -112,7 +115,7 @@ class MaskLink:
         layer = self.layer
         if layer is None or np.shape(layer.data) != self._snapshot.shape:
             return True
-        if self._kept is not None and self._kept[region].any():
+        if self.theirs or (self._kept is not None and self._kept[region].any()):
             return True
         if any(meet(self.geometry.fit_region(one), region) for one in self.reviewed):
             return True
@@ -155,8 +158,7 @@ class MaskLink:
 
     def keep_all(self) -> None:
         """Let the whole layer count as a person's: nothing here writes into it any more."""
-        self._touched = True
-        self._kept = np.broadcast_to(np.True_, self._snapshot.shape)
+        self._touched = self.theirs = True
 
     def select(self) -> None:
         """Make the layer the one that people paint on, unless it is gone."""
@@ -225,7 +227,7 @@ class MaskLink:
             How many pixels changed; None if they are too many for the history.
         """
         layer = self.layer
-        if layer is None or np.shape(layer.data) != self._snapshot.shape:
+        if self.theirs or layer is None or np.shape(layer.data) != self._snapshot.shape:
             return 0
         accepted = self._accepted(index)
         index = self.geometry.fit_index(index)

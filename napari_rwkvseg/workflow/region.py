@@ -20,7 +20,7 @@ def region_of(
     Parameters
     ----------
     choice : Region
-        What the person chose.
+        What the person chose. The slice is the one the sliders stand at, in sight or not.
     layer : LayerLike
         The image layer.
     image : ImageData
@@ -39,9 +39,18 @@ def region_of(
         _single(point[_layer_axis(image, letter)], size)
         for letter, size in zip(image.lead_axes, image.lead_shape, strict=True)
     ]
-    if choice is Region.SLICE:
-        return (*lead, *(slice(0, size) for size in image.plane_shape))
-    return (*lead, *_visible(layer, image))
+    here = (*lead, *(slice(0, size) for size in image.plane_shape))
+    return here if choice is Region.SLICE else _visible(here, layer, image, viewer)
+
+
+def shows_plane(layer: LayerLike, image: ImageData, viewer: Any) -> bool:
+    """Whether the canvas shows rows and columns of one plane: not in 3-D, nor with axes rolled."""
+    return _shown_axes(layer, viewer) == {_layer_axis(image, letter) for letter in "yx"}
+
+
+def _shown_axes(layer: LayerLike, viewer: Any) -> set[int]:
+    """Return which axes of the layer the canvas shows; napari aligns layers at their last axes."""
+    return {axis - viewer.dims.ndim + layer.ndim for axis in viewer.dims.displayed}
 
 
 def _layer_axis(image: ImageData, letter: str) -> int:
@@ -54,15 +63,23 @@ def _single(position: float, size: int) -> slice:
     return slice(index, index + 1)
 
 
-def _visible(layer: LayerLike, image: ImageData) -> list[slice]:
-    """Return the rows and columns inside the canvas, at least one each."""
-    corners = full_resolution_corners(layer)
+def _visible(
+    here: tuple[slice, ...], layer: LayerLike, image: ImageData, viewer: Any
+) -> tuple[slice, ...]:
+    """Return what of the image can be seen, at least one pixel along each axis.
+
+    Of axes in sight that is what lies inside the canvas; in 3-D all, because napari's corners say
+    little there. Along the others it is `here`.
+    """
+    shown, corners = _shown_axes(layer, viewer), full_resolution_corners(layer)
     ranges = []
-    for letter, size in zip("yx", image.plane_shape, strict=True):
-        low, high = corners[:, _layer_axis(image, letter)]
+    for letter, size, part in zip(image.lead_axes + "yx", image.spatial_shape, here, strict=True):
+        axis = _layer_axis(image, letter)
+        low, high = corners[:, axis] if len(shown) == 2 else (0, size - 1)
         start = int(np.clip(low, 0, size - 1))
-        ranges.append(slice(start, int(np.clip(high + 1, start + 1, size))))
-    return ranges
+        inside = slice(start, int(np.clip(high + 1, start + 1, size)))
+        ranges.append(inside if axis in shown else part)
+    return tuple(ranges)
 
 
 def full_resolution_corners(layer: LayerLike) -> NDArray[np.int_]:

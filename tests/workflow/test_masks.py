@@ -131,6 +131,17 @@ def test_a_part_with_a_painted_pixel_is_left_alone(it: Setup) -> None:
     assert not it.link.write(filled(2), TOP)
 
 
+def test_nothing_but_people_writes_into_a_mask_that_is_theirs(it: Setup) -> None:
+    it.link.keep_all()
+    spot = (np.array([0]), np.array([0]))
+    assert it.link.refresh(spot, np.array([2])) == 0
+    it.layer.data_setitem(spot, 3)
+    it.link.reset()  # a person's wish: back to what is theirs as well
+    assert not it.link.write(filled(2), WHOLE)
+    assert it.link.edited_in(TOP)
+    assert np.array_equal(it.layer.data, filled(1))
+
+
 @pytest.mark.parametrize("other", [np.zeros((5, 5), np.uint8), np.zeros((4, 4), np.int32)])
 def test_another_shape_or_type_needs_a_new_layer(it: Setup, other: Any) -> None:
     assert not it.link.write(other, WHOLE)

@@ -8,7 +8,7 @@ from napari.components import ViewerModel
 
 from napari_rwkvseg.adapters.from_layers import image_from_layer
 from napari_rwkvseg.workflow import Region
-from napari_rwkvseg.workflow.region import region_of
+from napari_rwkvseg.workflow.region import region_of, shows_plane
 
 
 def stack(axes: str, shape: tuple[int, ...], **keywords: Any) -> tuple[ViewerModel, Any, Any]:
@@ -69,3 +69,41 @@ def test_corners_of_a_pyramid_are_given_at_full_resolution() -> None:
     layer.corner_pixels = np.array([[4, 8], [9, 19]])
     image = image_from_layer(layer)
     assert region_of(Region.VISIBLE, layer, image, viewer) == (slice(8, 19), slice(16, 39))
+
+
+@pytest.mark.parametrize(
+    ("order", "ndisplay", "shown"),
+    [((0, 1, 2), 2, True), ((0, 2, 1), 2, True), ((2, 0, 1), 2, False), ((0, 1, 2), 3, False)],
+)
+def test_a_plane_is_in_sight_as_rows_and_columns(
+    order: tuple[int, ...], ndisplay: int, shown: bool
+) -> None:
+    viewer, layer, image = stack("zyx", (5, 32, 40))
+    viewer.dims.order, viewer.dims.ndisplay = order, ndisplay
+    assert shows_plane(layer, image, viewer) is shown
+
+
+def test_a_flat_image_beside_a_volume_is_in_sight_in_two_dimensions_only() -> None:
+    viewer, layer, image = stack("yx", (32, 40))
+    viewer.add_image(np.zeros((5, 32, 40)))
+    assert shows_plane(layer, image, viewer)
+    viewer.dims.ndisplay = 3
+    assert not shows_plane(layer, image, viewer)
+
+
+def test_visible_with_other_axes_in_sight_is_all_along_the_axis_of_the_slider() -> None:
+    viewer, layer, image = stack("zyx", (5, 32, 40))
+    viewer.dims.order = (2, 0, 1)
+    layer.corner_pixels = np.array([[1, 4, 0], [3, 20, 0]])
+    region = region_of(Region.VISIBLE, layer, image, viewer)
+    assert region == (slice(1, 4), slice(4, 21), slice(0, 40))
+
+
+def test_in_three_dimensions_all_is_visible() -> None:
+    viewer, layer, image = stack("tzyx", (2, 5, 32, 40))
+    viewer.dims.ndisplay = 3
+    layer.corner_pixels = np.array([[0, 2, 4, 8], [0, 2, 20, 30]])
+    region = region_of(Region.VISIBLE, layer, image, viewer)
+    assert region is not None
+    assert region[1:] == (slice(0, 5), slice(0, 32), slice(0, 40))
+    assert region[0].stop - region[0].start == 1

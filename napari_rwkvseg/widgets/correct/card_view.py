@@ -12,7 +12,7 @@ from superqt.utils import signals_blocked
 from napari_rwkvseg.widgets.correct.score_table import ScoreTable
 from napari_rwkvseg.widgets.listen import listen
 from napari_rwkvseg.widgets.style import GAP, muted, section, small_button
-from napari_rwkvseg.workflow.correct import Correcting, Difference, Report
+from napari_rwkvseg.workflow.correct import Correcting, Difference, Report, Standing
 
 if TYPE_CHECKING:
     from napari_rwkvseg.engine.judge import Verdict
@@ -22,6 +22,10 @@ HEADS = {
     "cannot tell": ("Cannot tell yet", "Kept aside; the old model stays in use."),
     "worse": ("Worse", "Kept aside; the old model stays in use."),
 }
+CHOSEN = "In use, because you chose so."
+WENT_BACK = "You went back to the old one."
+ELSEWHERE = "Kept under a name of its own; another model is chosen."
+GONE = "Not in the library any more."
 EARLIER = "Kept aside before, and proven on what was corrected since. In use now."
 TONES = {"better": "done", "cannot tell": "note", "worse": "error"}
 PICTURE_HEIGHT = 260  # px, at most
@@ -56,7 +60,7 @@ class CardView(QWidget):
         self.trial.clicked.connect(lambda: models.try_it())
         self.anyway.clicked.connect(lambda: models.use_anyway())
         events = correcting.state.events
-        for event in (events.report, events.versions, events.running):
+        for event in (events.report, events.standing, events.versions, events.running):
             listen(self, event, self._show)
         listen(self, events.difference, self._show_difference)
         listen(self, events.comparing, self._show_comparing)
@@ -84,29 +88,29 @@ class CardView(QWidget):
         if report is None:
             return
         verdict, active = report.verdict, self._is_active(report)
-        word, status = HEADS[verdict.answer]
-        status = EARLIER if report.earlier else status
-        self.verdict.setText(word)
+        gone = self._correcting.state.standing is Standing.GONE
+        self.verdict.setText(HEADS[verdict.answer][0])
         self.verdict.setProperty("tone", TONES[verdict.answer])
         self.verdict.style().polish(self.verdict)
-        if active != (verdict.answer == "better"):
-            status = "In use, because you chose so." if active else "You went back to the old one."
-        self.status.setText(status)
+        self.status.setText(GONE if gone else status_text(report, active))
         self.scores.show_verdict(verdict)
         self.reason.setText(explanation(verdict))
         self.back.setVisible(active)
-        self.trial.setVisible(not active)
-        self.anyway.setVisible(not active)
+        self.trial.setVisible(not active and not gone)
+        self.anyway.setVisible(not active and not gone)
         for button in (self.back, self.trial, self.anyway):
             button.setEnabled(not self._correcting.state.running)
 
     def _is_active(self, report: Report) -> bool:
-        """Whether the name stands for the new model; what was meant until the list was read."""
-        known = self._correcting.models.versions.find(report.sha256)
+        """Whether the new model is in use; what was meant until the library was asked.
+
+        The first of its name leaves the old model its own: then what is chosen is in use.
+        """
+        standing = self._correcting.state.standing
+        if standing is None:
+            return report.verdict.answer == "better"
         chosen = self._correcting.models.versions.name == report.name
-        if known is None or not chosen:
-            return chosen and report.verdict.answer == "better"
-        return known.active
+        return standing is Standing.ACTIVE and (chosen or report.base == report.name)
 
     def _show_difference(self, difference: Difference | None) -> None:
         for widget in (self.picture, self.legend, self.compare):
@@ -134,6 +138,16 @@ class CardView(QWidget):
     def _show_comparing(self, on: bool) -> None:
         with signals_blocked(self.compare):
             self.compare.setChecked(on)
+
+
+def status_text(report: Report, active: bool) -> str:
+    """Return what became of a model that is in the library, in use or not."""
+    better = report.verdict.answer == "better"
+    if active == better:
+        return EARLIER if report.earlier else HEADS[report.verdict.answer][1]
+    if active:
+        return CHOSEN
+    return WENT_BACK if report.base == report.name else ELSEWHERE
 
 
 def explanation(verdict: Verdict) -> str:

@@ -3,7 +3,14 @@
 from napari_rwkvseg.workflow.correct.context import CorrectRunners, Suggest, Suggestion
 from napari_rwkvseg.workflow.correct.correcting import Correcting
 from napari_rwkvseg.workflow.correct.material import BACKGROUND
-from napari_rwkvseg.workflow.correct.state import CorrectState, Curves, Difference, Part, Report
+from napari_rwkvseg.workflow.correct.state import (
+    CorrectState,
+    Curves,
+    Difference,
+    Part,
+    Report,
+    Standing,
+)
 
 __all__ = [
     "BACKGROUND",
@@ -14,6 +21,7 @@ __all__ = [
     "Difference",
     "Part",
     "Report",
+    "Standing",
     "Suggest",
     "Suggestion",
 ]

@@ -19,15 +19,14 @@ from napari_rwkvseg.workflow.correct.classes import ClassList
 from napari_rwkvseg.workflow.correct.context import Context, CorrectRunners, Suggest, default_tuning
 from napari_rwkvseg.workflow.correct.effort import methods_text
 from napari_rwkvseg.workflow.correct.empty import place_empty
-from napari_rwkvseg.workflow.correct.material import Counted, mean_dice
+from napari_rwkvseg.workflow.correct.material import Counted, mean_dice, share_a_class
 from napari_rwkvseg.workflow.correct.models import Models
-from napari_rwkvseg.workflow.correct.retraining import target_name
 from napari_rwkvseg.workflow.correct.state import BeforeScore, CorrectState, Part
 from napari_rwkvseg.workflow.correct.subject import Subject
 from napari_rwkvseg.workflow.correct.subjects import Subjects
 from napari_rwkvseg.workflow.correct.travel import go_to
 from napari_rwkvseg.workflow.explorer.layer_set import LayerSet
-from napari_rwkvseg.workflow.region import region_of
+from napari_rwkvseg.workflow.region import region_of, shows_plane
 from napari_rwkvseg.workflow.runner import JobResult, Latest, ignore_progress
 from napari_rwkvseg.workflow.workflow import Workflow
 
@@ -37,6 +36,10 @@ if TYPE_CHECKING:
 
 NO_IMAGE = "Open an image first, and segment it."
 NO_MASK = "Segment the image first, then correct its mask here. Or begin with an empty mask."
+OUT_OF_SIGHT = (
+    "The canvas does not show rows and columns of one slice: go back to 2-D and the usual axes, or "
+    "accept the whole image."
+)
 AS_WRITTEN = "The mask is as the model wrote it."
 REGIONS = {Part.SLICE: Region.SLICE, Part.VISIBLE: Region.VISIBLE}
 
@@ -109,6 +112,9 @@ class Correcting:
         image, viewer = subject.run.image, self.workflow.viewer
         whole = tuple(slice(0, side) for side in image.spatial_shape)
         choice = REGIONS.get(part)
+        if choice is not None and not shows_plane(layer, image, viewer):
+            self._context.say(OUT_OF_SIGHT, Tone.ERROR)
+            return
         region = whole if choice is None else region_of(choice, layer, image, viewer) or whole
         subject.stopwatch.touch()
         subject.spent = subject.stopwatch.seconds
@@ -280,7 +286,10 @@ class Correcting:
         state.accepted = 0 if subject is None else len(subject.reviewed)
         state.flat = subject is None or not subject.run.image.lead_shape
         teaching = [one for one in self.subjects.counting() if one.has_evidence]
-        state.images = len(teaching) + len(self.subjects.closed)
+        known = [one.class_names for one in teaching]
+        known += [one.class_names for one in self.subjects.closed]
+        names = self.subjects.lesson_names()
+        state.images = sum(share_a_class(one, names) for one in known)
         spent = [one.spent for one in self.subjects.counting() if one.spent is not None]
         state.seconds = (*self.subjects.spent, *spent)
         scores = list(self._before.values())
@@ -289,10 +298,8 @@ class Correcting:
 
     def _name_target(self) -> None:
         card = self.workflow.state.card
-        names = self.state.class_names
         if card is not None:
-            target = target_name(card.name, card.class_names, names) if names else card.name
-            self.state.target = target
+            self.state.target = self.models.retraining.target(card)
 
     def _model_changed(self, _: object = None) -> None:
         self._name_target()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -19,7 +20,14 @@ from napari_rwkvseg.errors import ModelNotFoundError
 from napari_rwkvseg.workflow.choices import Compute
 from napari_rwkvseg.workflow.correct.context import Suggest, Suggestion
 from napari_rwkvseg.workflow.correct.difference import Compared, compare
-from napari_rwkvseg.workflow.correct.material import Counted, EvidenceError, Material, count, find
+from napari_rwkvseg.workflow.correct.material import (
+    Counted,
+    EvidenceError,
+    Material,
+    count,
+    find,
+    share_a_class,
+)
 from napari_rwkvseg.workflow.correct.merging import merge, translated
 from napari_rwkvseg.workflow.correct.state import Report
 from napari_rwkvseg.workflow.jobs import Mask, Outcome, labels_of
@@ -28,7 +36,8 @@ from napari_rwkvseg.workflow.shelf import ModelSource
 if TYPE_CHECKING:
     from napari_rwkvseg.engine.tuner import FinetuneOptions
     from napari_rwkvseg.store.library import Library, Version
-    from napari_rwkvseg.store.retraining import RetrainOptions
+    from napari_rwkvseg.store.retraining import Retrained, RetrainOptions
+    from napari_rwkvseg.workflow.results import Run
 
 Region = tuple[slice, ...]
 K = TypeVar("K")
@@ -71,9 +80,17 @@ class Lesson:
 
 @dataclass(frozen=True, eq=False)
 class Learnt:
-    """What a retrain returns: the report, and the ids of all images that took part."""
+    """What a retrain returns; nothing of it is in the library yet.
 
-    report: Report
+    Attributes
+    ----------
+    keep : callable
+        Puts it there and returns the report.
+    images : tuple of str
+        Ids of all images that took part.
+    """
+
+    keep: Callable[[], Report]
     images: tuple[str, ...]
 
 
@@ -85,6 +102,8 @@ class Preview:
     ----------
     uid : hashable
         Of the mask layer.
+    run : Run
+        The prediction behind it.
     material : Material
         The mask as it was, as a copy.
     region : tuple of slice
@@ -96,6 +115,7 @@ class Preview:
     """
 
     uid: Hashable
+    run: Run
     material: Material
     region: Region
     options: MaskOptions
@@ -162,7 +182,7 @@ def count_evidence(material: Material) -> Job[Counted]:
 
 
 def learn(lesson: Lesson, token: CancelToken) -> Job[Learnt]:
-    """Keep the corrections, retrain on them, judge, keep the version.
+    """Keep the corrections, retrain on them, judge; the library stays as it is.
 
     Yields
     ------
@@ -182,7 +202,7 @@ def learn(lesson: Lesson, token: CancelToken) -> Job[Learnt]:
 def _learn(lesson: Lesson, token: CancelToken) -> Job[Learnt]:
     yield Progress(0, 0, "Loading the model")
     load_optimisers()
-    from napari_rwkvseg.store.retraining import keep, retrain_accepted  # imports torch
+    from napari_rwkvseg.store.retraining import retrain_accepted  # imports torch
     from napari_rwkvseg.store.second_chance import kept_aside
 
     base = lesson.load()
@@ -196,10 +216,27 @@ def _learn(lesson: Lesson, token: CancelToken) -> Job[Learnt]:
     except ValueError as error:  # says which corrections are missing
         text = str(error)
         raise EvidenceError(f"{text[0].upper()}{text[1:]}".rstrip(".") + ".") from error
-    token.raise_if_cancelled()
+    return Learnt(partial(_kept, retrained, lesson, base), tuple(images))
+
+
+def keep(learnt: Learnt) -> Job[Report]:
+    """Put what was learnt into the library: a job of its own, which nobody can cancel.
+
+    Raises
+    ------
+    RwkvSegError
+        If the disk refuses.
+    """
     yield Progress(0, 0, "Keeping the version")
-    kept = keep(retrained, None, library)
-    report = Report(
+    with quietly():
+        return learnt.keep()
+
+
+def _kept(retrained: Retrained, lesson: Lesson, base: Model) -> Report:
+    from napari_rwkvseg.store.retraining import keep as keep_version  # imports torch
+
+    kept = keep_version(retrained, None, cast("Library", lesson.library))
+    return Report(
         retrained.verdict,
         lesson.target,
         kept.sha256,
@@ -207,7 +244,6 @@ def _learn(lesson: Lesson, token: CancelToken) -> Job[Learnt]:
         base.card.name,
         earlier=retrained.candidate is not None,
     )
-    return Learnt(report, tuple(images))
 
 
 def _as_target(base: Model, lesson: Lesson) -> Model:
@@ -268,6 +304,8 @@ def preview(
 ) -> Job[tuple[Previewed, ...]]:
     """Predict anew and say what that would change; nothing is written.
 
+    Masks of which the model knows no class are left out: it says nothing about them.
+
     Raises
     ------
     RwkvSegError
@@ -282,6 +320,8 @@ def preview(
     done = []
     for one in previews:
         material = one.material
+        if not share_a_class(material.class_names, model.card.class_names):
+            continue
         found = yield from predict(model, material.image, options, token, one.region)
         yield Progress(1, 1, "Comparing the masks")
         done.append(_previewed(one, found, token))
@@ -337,10 +377,12 @@ def look_for(material: Material, suggest: Suggest, token: CancelToken) -> Job[Su
     return Place(index, (area[0], area[1]), found.score)
 
 
-def list_versions(library: ModelSource, name: str) -> Job[tuple[Version, ...]]:
-    """Read which versions there are; other programs may have added some."""
+def list_versions(
+    library: ModelSource, names: Sequence[str]
+) -> Job[tuple[tuple[Version, ...], ...]]:
+    """Read which versions of some models there are; other programs may have added some."""
     yield Progress(0, 1, "Reading the versions")
-    return tuple(reversed(_versions(library, name)))
+    return tuple(tuple(reversed(_versions(library, name))) for name in names)
 
 
 def activate(library: ModelSource, name: str, sha256: str) -> Job[Version]:

@@ -154,6 +154,11 @@ def has_evidence(count: EvidenceCount) -> bool:
     return bool(count.changed or count.reviewed)
 
 
+def share_a_class(names: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    """Whether two class lists have a name in common: else one says nothing about the other."""
+    return not set(names).isdisjoint(others)
+
+
 def classes_in(material: Material, labels: NDArray[Any]) -> Classes:
     """Return the classes that labels of a mask stand for."""
     if not material.objects:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ SAID = {
 SAID_EARLIER = (
     "A model kept aside before has proven better on what was corrected since, and is in use now."
 )
+OTHER_CLASSES = "The new model knows none of the classes of this mask, so there is nothing to try."
 
 
 class Models:
@@ -71,9 +72,10 @@ class Models:
     # ------------------------------------------------------------------- actions
     def try_it(self) -> None:
         """Show what the new model finds, in a layer of its own."""
-        report = self._context.state.report
+        report, current = self._context.state.report, self._context.subjects.current
         if report is not None and not self._context.state.running:
-            self.retraining.predict(self._loader(report.name, report.sha256), self._show_trial)
+            show = partial(self._show_trial, None if current is None else current.uid)
+            self.retraining.predict(self._loader(report.name, report.sha256), show)
 
     def use_anyway(self) -> None:
         """Let the name stand for the new model, whatever the verdict."""
@@ -130,7 +132,7 @@ class Models:
         return partial(jobs.load_version, self._context.workflow.library, name, sha256)
 
     def _was_compared(self, found: tuple[Previewed, ...]) -> None:
-        """Draw the difference for the mask in sight, the first of those predicted."""
+        """Draw the difference for the first of those predicted: the mask in sight, if it is one."""
         subject = self._context.subjects.find(found[0].preview.uid)
         self._compared, self._compared_with = found[0].compared, subject
         self._context.state.difference = found[0].compared.difference
@@ -146,12 +148,20 @@ class Models:
 
     def _refresh_one(self, found: Previewed) -> int | None:
         subject = self._context.subjects.find(found.preview.uid)
+        if subject is not None and subject.link.theirs:
+            return 0
+        results, run = self._context.workflow.results, (subject or found.preview).run
+        if run.options != found.preview.options:  # changed meanwhile: make the mask with those
+            run.outcome = found.outcome
+            if run is results.run:
+                results.refine()
+            return 0
         if subject is None or subject.layer is None:
             return 0
         subject.stopwatch.resume()  # another prediction is shown from now on
         subject.blank = False
         changed = subject.link.refresh(found.index, found.labels)
-        self._context.workflow.results.adopt(subject.run, found.outcome)
+        results.adopt(run, found.outcome)
         if changed is None:
             self._move(subject, found.index, found.labels)
         return changed
@@ -178,9 +188,12 @@ class Models:
             f"included; {name} is hidden and as it was."
         )
 
-    def _show_trial(self, found: tuple[Previewed, ...]) -> None:
-        """Show what the model finds by itself beside the mask, without touching it."""
-        one = found[0]
+    def _show_trial(self, uid: Hashable | None, found: tuple[Previewed, ...]) -> None:
+        """Show what the model finds by itself beside a mask, without touching it; or beside any."""
+        one = next((one for one in found if uid in (None, one.preview.uid)), None)
+        if one is None:
+            self._context.say(OTHER_CLASSES)
+            return
         subject = self._context.subjects.find(one.preview.uid)
         if subject is None:
             return

@@ -7,13 +7,14 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_rwkvseg.engine.card import Model
+from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.progress import CancelToken, Progress, TimeLeft
 from napari_rwkvseg.store.journal_records import Mark
 from napari_rwkvseg.workflow.choices import Region, RunProgress, Tone
 from napari_rwkvseg.workflow.correct import jobs
 from napari_rwkvseg.workflow.correct.context import Context
 from napari_rwkvseg.workflow.correct.jobs import Learnt, Lesson, Preview, Previewed
+from napari_rwkvseg.workflow.correct.material import Material, share_a_class
 from napari_rwkvseg.workflow.correct.state import Curves
 from napari_rwkvseg.workflow.correct.subject import Subject
 from napari_rwkvseg.workflow.region import region_of
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 NOTHING = "Nothing to learn from yet. Correct the mask, or accept what is right already."
 STOPPED = "Stopped. The model is as it was."
+NOT_FOLLOWED = "Stopped. The mask is as it was."
+TOO_LATE = "It is too late to stop: the new version is being kept, and one click goes back from it."
 
 
 class Retraining:
@@ -50,6 +53,7 @@ class Retraining:
         self._finished, self._compared = finished, compared
         self._clock = TimeLeft()
         self._phase = ""
+        self._stopped = ""  # what to say of a stop in this stage; empty where none is possible
         self._earlier: dict[str, tuple[str, ...]] = {}  # target -> ids of images accepted before
         self._taught: set[Hashable] = set()
 
@@ -59,56 +63,66 @@ class Retraining:
         context = self._context
         if context.state.running:
             return
-        if sentence := self._obstacle():
+        card, sentence = context.workflow.state.card, self._obstacle()
+        if sentence or card is None:
             context.say(sentence, Tone.ERROR)
             return
-        lesson, token = self._lesson(), CancelToken()
+        lesson, token = self._lesson(card), CancelToken()
         self._taught |= {subject.uid for subject in self._teaching()}
         context.workflow.noted.emit(Mark.TRAIN, None)
-        taken = len(context.subjects.closed)
         context.state.curves = Curves()
-        context.state.report = context.state.difference = None
+        context.state.report = context.state.difference = context.state.standing = None
         context.say("", Tone.HINT)  # what was said before is over
-        self._begin("Preparing")
+        self._begin("Preparing", STOPPED)
         context.runners.learn.start(
-            jobs.learn(lesson, token), token, self._progressed, partial(self._learnt, taken)
+            jobs.learn(lesson, token), token, self._progressed, partial(self._learnt, lesson)
         )
 
     def cancel(self) -> None:
-        """Stop; models and layers stay as they are."""
-        if self._context.state.running:
+        """Stop, unless a version is being kept; models and layers stay as they are."""
+        if not self._context.state.running:
+            return
+        if self._stopped:
             self._context.runners.learn.cancel()
-            learning = self._context.state.report is None
             self._end()
-            self._context.say(STOPPED if learning else "Stopped. The mask is as it was.")
+        self._context.say(self._stopped or TOO_LATE)
+
+    def target(self, card: ModelCard) -> str:
+        """Return under which name the next version will be kept, started from a model."""
+        names = self._context.subjects.lesson_names()
+        return target_name(card.name, card.class_names, names) if names else card.name
 
     def _obstacle(self) -> str:
         workflow = self._context.workflow
         if workflow.state.card is None:
             return workflow.obstacle() or "There is no model to start from."
-        if not (self._teaching() or self._context.subjects.closed):
-            return NOTHING
-        return ""
+        return "" if self._teaching() or self._closed() else NOTHING
 
     def _teaching(self) -> tuple[Subject, ...]:
         """Return the masks to learn from; those that taught before may have to be withdrawn."""
-        counting = self._context.subjects.counting()
-        return tuple(one for one in counting if one.has_evidence or one.uid in self._taught)
+        subjects = self._context.subjects
+        names = subjects.lesson_names()
+        said = (one for one in subjects.counting() if one.has_evidence or one.uid in self._taught)
+        return tuple(one for one in said if share_a_class(one.class_names, names))
 
-    def _lesson(self) -> Lesson:
-        context, state = self._context, self._context.state
-        workflow = context.workflow
-        card = workflow.state.card
+    def _closed(self) -> list[Material]:
+        """Return what was kept of closed masks that teaches: nothing of quite other classes."""
+        subjects = self._context.subjects
+        names = subjects.lesson_names()
+        return [one for one in subjects.closed if share_a_class(one.class_names, names)]
+
+    def _lesson(self, card: ModelCard) -> Lesson:
+        context = self._context
+        workflow, target = context.workflow, self.target(card)
         open_ones = [subject.material() for subject in self._teaching()]
-        materials = [one.copied() for one in open_ones if one is not None]
-        materials += context.subjects.closed
-        names = state.class_names or materials[0].class_names
+        materials = self._closed()  # first: of two masks of an image the open one has the last word
+        materials += [one.copied() for one in open_ones if one is not None]
         return Lesson(
             materials=tuple(materials),
-            earlier=self._earlier.get(state.target, ()),
-            load=partial(workflow.library.load, card.name if card else ""),
-            target=state.target,
-            class_names=names,
+            earlier=self._earlier.get(target, ()),
+            load=partial(workflow.library.load, card.name),
+            target=target,
+            class_names=context.subjects.lesson_names(),
             library=workflow.library,
             compute=workflow.compute(),
             tuning=context.tuning,
@@ -126,17 +140,30 @@ class Retraining:
             text = text.replace("Retraining", f"Step {event.done} of {event.total}", 1)
         state.progress = RunProgress(event.fraction if event.total else -1.0, text)
 
-    def _learnt(self, taken: int, result: JobResult) -> None:
+    def _learnt(self, lesson: Lesson, result: JobResult) -> None:
         if result.value is None:
             self._end()
             self._context.say(result.error or STOPPED, Tone.ERROR if result.error else Tone.HINT)
             return
         learnt: Learnt = result.value
-        del self._context.subjects.closed[:taken]
-        self._earlier[learnt.report.name] = learnt.images
+        self._begin("Keeping the version", stopped="")
+        self._context.runners.learn.start(
+            jobs.keep(learnt),
+            CancelToken(),
+            self._progressed,
+            partial(self._kept, lesson, learnt.images),
+        )
+
+    def _kept(self, lesson: Lesson, images: tuple[str, ...], result: JobResult) -> None:
         self._end()
-        self._context.state.report = learnt.report
-        self._finished(learnt.report)
+        if result.value is None:
+            self._context.say(result.error, Tone.ERROR)
+            return
+        subjects, report = self._context.subjects, result.value
+        subjects.closed = [one for one in subjects.closed if one not in lesson.materials]
+        self._earlier[lesson.target] = images
+        self._context.state.report = report
+        self._finished(report)
 
     # ---------------------------------------------------------------- predicting
     def predict(
@@ -167,7 +194,7 @@ class Retraining:
         if not previews:
             return
         token, compute = CancelToken(), context.workflow.compute()
-        self._begin("Predicting")
+        self._begin("Predicting", NOT_FOLLOWED)
         context.runners.learn.start(
             jobs.preview(previews, load, compute, token),
             token,
@@ -186,7 +213,8 @@ class Retraining:
         region = subject.run.outcome.prediction.region if whole else here
         if whole and subject.blank:
             region = everything
-        return Preview(subject.uid, material.copied(), region, subject.run.options, plane)
+        run = subject.run
+        return Preview(subject.uid, run, material.copied(), region, run.options, plane)
 
     def plane(self, subject: Subject) -> tuple[int, ...]:
         """Return which plane of a mask is in sight; the first if its image is gone."""
@@ -201,11 +229,12 @@ class Retraining:
         if result.error:
             self._context.say(result.error, Tone.ERROR)
         elif result.value is not None:
-            self._compared(result.value)
+            if result.value:
+                self._compared(result.value)
             done(result.value)
 
-    def _begin(self, text: str) -> None:
-        self._phase, self._clock = "", TimeLeft()
+    def _begin(self, text: str, stopped: str) -> None:
+        self._phase, self._clock, self._stopped = "", TimeLeft(), stopped
         self._context.state.progress = RunProgress(text=text)
         self._context.state.running = True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -82,6 +82,14 @@ class Report:
     earlier: bool = False
 
 
+class Standing(Enum):
+    """Where a version is in the library."""
+
+    ACTIVE = auto()
+    ASIDE = auto()
+    GONE = auto()
+
+
 @dataclass(frozen=True, eq=False)
 class Difference:
     """Where two models differ in the plane in sight.
@@ -151,6 +159,8 @@ class CorrectState:
         Of the last retrain.
     report : Report or None
         Its outcome.
+    standing : Standing or None
+        Of its version, as last read; None before that.
     difference : Difference or None
         Old against new model.
     comparing : bool
@@ -181,6 +191,7 @@ class CorrectState:
     progress: RunProgress = field(default_factory=RunProgress)
     curves: Curves = field(default_factory=Curves)
     report: Report | None = None
+    standing: Standing | None = None
     difference: Difference | None = None
     comparing: bool = False
     versions: tuple[Version, ...] = ()

@@ -79,6 +79,16 @@ class Subjects:
             found += masks[-1:]
         return tuple(found)
 
+    def lesson_names(self) -> tuple[str, ...]:
+        """Return the classes to learn: of the mask in sight, if it teaches, else of one that does.
+
+        Where nothing teaches, those of the mask in sight; where there is none, nothing.
+        """
+        current = self.current
+        teaching = [one for one in self.counting() if one.has_evidence]
+        teaching.sort(key=lambda one: one is not current)  # the one in sight first
+        return next((one.class_names for one in (*teaching, *self.closed, current) if one), ())
+
     def find(self, uid: Hashable) -> Subject | None:
         """Return a mask by the identity of its layer."""
         return self._subjects.get(uid)
@@ -146,22 +156,30 @@ class Subjects:
     def _removed(self, event: Any) -> None:
         """Keep what was accepted of a mask that goes, or whose image goes."""
         gone = getattr(event.value, "unique_id", None)
+        counted = self.counting()  # before any is closed: not always the latest of its image
         for subject in list(self._subjects.values()):
             if gone in (subject.uid, subject.run.uid):
-                self._close(subject, event.value if gone == subject.uid else subject.layer)
+                if subject in counted:
+                    self._keep(subject, event.value if gone == subject.uid else subject.layer)
+                self._close(subject)
 
-    def _close(self, subject: Subject, layer: Any) -> None:
+    def _keep(self, subject: Subject, layer: Any) -> None:
+        if subject.spent is not None:
+            self.spent.append(subject.spent)
+        written = subject.link.written()
+        if subject.reviewed and layer is not None and written is not None:
+            mask = subject.link.geometry.strip(layer.data)
+            if mask.shape == written.shape:
+                self.closed.append(subject.material_of(mask, written).copied())
+
+    def _close(self, subject: Subject) -> None:
         del self._subjects[subject.uid]
-        if self._latest.get(subject.run.uid) == subject.uid:
-            del self._latest[subject.run.uid]
-            if subject.spent is not None:
-                self.spent.append(subject.spent)
-            written = subject.link.written()
-            fits = layer is not None and written is not None
-            if subject.reviewed and fits and written is not None:
-                mask = subject.link.geometry.strip(layer.data)
-                if mask.shape == written.shape:
-                    self.closed.append(subject.material_of(mask, written).copied())
+        image = subject.run.uid
+        if self._latest.get(image) == subject.uid:
+            del self._latest[image]
+            for uid, one in self._subjects.items():
+                if one.run.uid == image:
+                    self._latest[image] = uid
         if self._chosen == subject.uid:
-            self._chosen = None
+            self._chosen = self._latest.get(image)
         self.changed.emit()

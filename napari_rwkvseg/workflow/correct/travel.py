@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from napari_rwkvseg.adapters.from_layers import LayerLike
@@ -27,12 +28,28 @@ def go_to(viewer: Any, layer: LayerLike, geometry: Geometry, place: Suggestion) 
     """
     rows, columns = place.area
     middle = ((rows.start + rows.stop - 1) / 2, (columns.start + columns.stop - 1) / 2)
-    world = layer.data_to_world(geometry.place((*place.index, *middle)))
-    ndim = viewer.dims.ndim
-    viewer.dims.set_point(list(range(ndim - len(world), ndim)), list(world))
-    camera = viewer.scene.camera
-    camera.center = tuple(world[axis - ndim] for axis in viewer.dims.displayed)
+    look_at(viewer, layer.data_to_world(geometry.place((*place.index, *middle))))
     sides = (rows.stop - rows.start, columns.stop - columns.start)
     steps = (abs(float(step)) for step in layer.scale[-2:])
     size = max(side * step for side, step in zip(sides, steps, strict=True))
-    camera.zoom = ON_SCREEN / size
+    viewer.scene.camera.zoom = ON_SCREEN / size
+
+
+def look_at(viewer: Any, world: Sequence[float]) -> None:
+    """Bring a point into the middle of the canvas; axes that it does not have stay as they are.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+        Its dims and camera are moved.
+    world : sequence of float
+        The point, along the last axes of the viewer.
+    """
+    dims, camera = viewer.dims, viewer.scene.camera
+    first = dims.ndim - len(world)
+    dims.set_point(list(range(first, dims.ndim)), list(world))
+    before = camera.center[-len(dims.displayed) :]
+    camera.center = tuple(
+        old if axis < first else world[axis - first]
+        for axis, old in zip(dims.displayed, before, strict=True)
+    )

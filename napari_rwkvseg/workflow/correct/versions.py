@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from napari_rwkvseg.engine.progress import CancelToken
 from napari_rwkvseg.workflow.choices import Tone
 from napari_rwkvseg.workflow.correct import jobs
 from napari_rwkvseg.workflow.correct.context import Context
+from napari_rwkvseg.workflow.correct.state import Report, Standing
 from napari_rwkvseg.workflow.runner import JobResult, ignore_progress
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Versions:
-    """Keeps `state.versions` true; other programs may use the same folder.
+    """Keeps `state.versions` and `state.standing` true; other programs may use the same folder.
 
     Parameters
     ----------
@@ -39,12 +40,11 @@ class Versions:
 
     def read(self) -> None:
         """Look at the folder again."""
-        job = jobs.list_versions(self._context.workflow.library, self.name)
-        self._context.runners.shelf.start(job, CancelToken(), ignore_progress, self._was_read)
-
-    def find(self, sha256: str) -> Version | None:
-        """Return a version of the list."""
-        return next((one for one in self._context.state.versions if one.sha256 == sha256), None)
+        report = self._context.state.report
+        names = (self.name, "" if report is None else report.name)
+        job = jobs.list_versions(self._context.workflow.library, names)
+        done = partial(self._was_read, report)
+        self._context.runners.shelf.start(job, CancelToken(), ignore_progress, done)
 
     def activate(self, name: str, sha256: str) -> None:
         """Let a name stand for another version, bit for bit what it was."""
@@ -52,11 +52,14 @@ class Versions:
         done = partial(self._was_activated, name)
         self._context.runners.shelf.start(job, CancelToken(), ignore_progress, done)
 
-    def _was_read(self, result: JobResult) -> None:
+    def _was_read(self, report: Report | None, result: JobResult) -> None:
         if result.error:
             self._context.say(result.error, Tone.ERROR)
         elif result.value is not None:
-            self._context.state.versions = result.value
+            state = self._context.state
+            state.versions, reported = result.value
+            if report is not None and report is state.report:
+                state.standing = _standing(reported, report.sha256)
 
     def _was_activated(self, name: str, result: JobResult) -> None:
         if result.error:
@@ -66,3 +69,11 @@ class Versions:
             self._context.workflow.reload_models(choose=name)
             self.read()
             self._activated(result.value)
+
+
+def _standing(versions: Sequence[Version], sha256: str) -> Standing:
+    """Return what became of a version of a model."""
+    found = next((one for one in versions if one.sha256 == sha256), None)
+    if found is None:
+        return Standing.GONE
+    return Standing.ACTIVE if found.active else Standing.ASIDE

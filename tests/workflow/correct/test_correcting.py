@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,20 @@ def test_a_slice_is_the_one_in_sight_and_visible_is_what_the_canvas_shows(
     assert it.text == "Accepted: all slices, 12,288 px."
     assert it.state.count.unseen == 0
     assert not it.state.flat
+
+
+@pytest.mark.parametrize(("order", "ndisplay"), [((2, 0, 1), 2), ((0, 1, 2), 3)])
+def test_a_slice_that_is_not_in_sight_cannot_be_accepted(
+    it: CorrectBench, order: tuple[int, ...], ndisplay: int
+) -> None:
+    it.open(stack(), axis_labels=("z", "y", "x"))
+    it.viewer.dims.order, it.viewer.dims.ndisplay = order, ndisplay
+    for part in (Part.SLICE, Part.VISIBLE):
+        it.correcting.accept(part)
+        assert it.text.startswith("The canvas does not show rows and columns of one slice")
+    assert (it.state.accepted, it.state.count.reviewed) == (0, 0)
+    it.correcting.accept(Part.IMAGE)
+    assert it.state.count.unseen == 0
 
 
 def test_accepting_without_a_mask_says_what_is_missing(it: CorrectBench) -> None:
@@ -173,6 +188,34 @@ def test_what_was_accepted_of_a_closed_image_still_counts(it: CorrectBench) -> N
     it.open(discs(1)[0], "two")
     it.viewer.layers.clear()  # nothing was accepted here
     assert it.state.images == 1
+
+
+@pytest.mark.parametrize(("gone", "closed"), [("old", 1), ("image", 1), ("new", 0)])
+def test_accepted_evidence_outlives_a_second_mask_of_its_image(
+    it: CorrectBench, gone: str, closed: int
+) -> None:
+    it.clock.now = 5
+    old = it.corrected()
+    it.workflow.set_options(replace(it.workflow.state.options, threshold=0.6))
+    new = it.mask
+    assert new is not old
+    layers = {"old": old, "new": new, "image": it.viewer.layers["discs 0"]}
+    it.viewer.layers.remove(layers[gone])
+    assert it.state.images == 1
+    assert len(it.correcting.subjects.closed) == closed
+    assert len(it.state.seconds) == 1
+    it.correcting.models.retraining.start()
+    assert it.state.running
+    it.viewer.layers.clear()  # whatever goes later, it is kept once
+    assert (it.state.images, len(it.correcting.subjects.closed)) == (1, 1)
+
+
+def test_where_the_newest_mask_goes_the_one_before_is_corrected(it: CorrectBench) -> None:
+    old = it.corrected()
+    it.workflow.set_options(replace(it.workflow.state.options, threshold=0.6))
+    it.viewer.layers.remove(it.mask)
+    assert it.mask is old
+    assert it.state.count.unseen == 0
 
 
 def test_an_unnamed_label_is_asked_about_until_it_has_a_name(it: CorrectBench) -> None:

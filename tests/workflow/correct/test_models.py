@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -11,12 +11,15 @@ from unittest import mock
 import numpy as np
 import pytest
 
+from napari_rwkvseg.engine.image import interpret
+from napari_rwkvseg.engine.progress import CancelToken
 from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.store.corrections import Corrections
 from napari_rwkvseg.store.library import data_folder
 from napari_rwkvseg.workflow import masks
 from napari_rwkvseg.workflow.correct import BACKGROUND, Part
 from napari_rwkvseg.workflow.correct.retraining import target_name
+from napari_rwkvseg.workflow.jobs import labels_of, unpredicted
 from tests.corrected import LEARNING, QUICK, discs, model, unproven
 from tests.workflow.correct.bench import CorrectBench
 
@@ -105,6 +108,76 @@ def test_cancel_leaves_models_and_layers_as_they_were(it: CorrectBench) -> None:
     np.testing.assert_array_equal(mask.data, before)
 
 
+def step_until(it: CorrectBench, text: str) -> None:
+    """Let the work go on until it says what it does."""
+    for _ in range(400):
+        if it.state.progress.text.startswith(text):
+            return
+        it.learning.step()
+    raise AssertionError(it.state.progress.text)
+
+
+def test_a_result_nobody_has_heard_of_yet_is_not_kept_after_cancel(it: CorrectBench) -> None:
+    it.corrected()
+    it.correcting.models.retraining.start()
+    assert it.learning._job is not None
+    for _ in it.learning._job:  # it ends in its thread; the window has not been told
+        pass
+    it.correcting.models.retraining.cancel()
+    assert it.text == "Stopped. The model is as it was."
+    assert [v.sha256 for v in it.library.versions("small")] == [it.start.sha256]
+
+
+def test_a_version_that_is_being_kept_is_not_given_up(it: CorrectBench) -> None:
+    it.corrected()
+    it.correcting.models.retraining.start()
+    step_until(it, "Keeping the version")
+    it.correcting.models.retraining.cancel()
+    assert it.text.startswith("It is too late to stop")
+    assert it.state.running
+    it.learning.finish()
+    assert it.state.report is not None
+    assert it.active() == it.state.report.sha256
+    assert len(it.state.versions) == 2
+
+
+def other_version(it: CorrectBench) -> str:
+    """Add a version that finds other pixels, and list it."""
+    made = it.library.install(model(border=0.5, parent=it.start.sha256), activate=False)
+    it.correcting.models.versions.read()
+    return made.sha256
+
+
+def test_cancel_while_the_mask_follows_another_version_is_about_the_mask(it: CorrectBench) -> None:
+    other = other_version(it)
+    mask = it.open(discs()[0])
+    before = mask.data.copy()
+    it.correcting.models.activate("small", other)
+    it.correcting.models.retraining.cancel()
+    assert it.text == "Stopped. The mask is as it was."
+    assert it.active() == other
+    np.testing.assert_array_equal(mask.data, before)
+
+
+@pytest.mark.parametrize("changes", [{"threshold": 0.9}, {"separate": True}])
+def test_options_changed_while_the_mask_is_predicted_anew_are_followed(
+    it: CorrectBench, changes: dict[str, Any]
+) -> None:
+    other = other_version(it)
+    it.open(discs()[0])
+    it.correcting.models.activate("small", other)
+    it.learning.step()
+    it.workflow.set_options(replace(it.workflow.state.options, **changes))
+    it.learning.finish()
+    run, options = it.workflow.results.run, it.workflow.state.options
+    assert run is not None
+    assert run.options == options
+    assert run.link.objects == options.separate
+    assert run.outcome.prediction.card.parent == it.start.sha256
+    wanted = labels_of(run.outcome.prediction, run.image, options, None, CancelToken()).labels
+    np.testing.assert_array_equal(it.mask.data, wanted)
+
+
 def test_a_second_click_starts_nothing(it: CorrectBench) -> None:
     it.corrected()
     it.correcting.models.retraining.start()
@@ -172,8 +245,6 @@ def test_a_model_that_is_not_better_is_kept_aside_and_can_be_tried_and_used(
         from napari_rwkvseg.engine.judge import judge
 
         def worse(*args: Any, **keywords: Any) -> Any:
-            from dataclasses import replace
-
             return replace(judge(*args, **keywords), answer="cannot tell")
 
         judged.side_effect = worse
@@ -298,16 +369,97 @@ def test_a_new_class_gets_a_row_of_its_own(it: CorrectBench) -> None:
     assert fresh.card.class_names == ("disc", "right")
 
 
-def test_a_first_model_from_scribbles_alone_gets_a_name_of_its_own(it: CorrectBench) -> None:
+def scribbled(it: CorrectBench, name: str) -> None:
+    """Draw examples of a class of another name into an empty mask."""
     image, truth = discs()
     it.viewer.add_image(image, name="discs")
     it.correcting.start_empty()
-    it.correcting.classes.rename(1, "Round Thing")
-    assert it.state.target == "round-thing"
+    it.correcting.classes.rename(1, name)
     scribbles = np.zeros((64, 64), bool)
     scribbles[::3] = True
     it.paint(scribbles & (truth > 0), 1)
     it.paint(scribbles & (truth == 0), BACKGROUND)
+
+
+def test_what_is_learnt_keeps_its_name_while_another_image_is_in_sight(it: CorrectBench) -> None:
+    scribbled(it, "Bacteria")
+    it.workflow.selection.choose(it.viewer.add_image(discs(3)[0], name="no mask yet"))
+    assert (it.state.subject, it.state.target) == ("", "bacteria")
+    it.segment()  # nothing is corrected in this one
+    assert (it.state.class_names, it.state.target) == (("disc",), "bacteria")
+    it.retrain()
+    report = it.state.report
+    assert report is not None
+    assert (report.name, report.base) == ("bacteria", "small")
+    assert it.library.card("small").class_names == ("disc",)
+    assert it.active() == it.start.sha256
+
+
+def test_corrections_of_other_classes_do_not_teach_and_wait_for_their_turn(
+    it: CorrectBench,
+) -> None:
+    it.corrected(0)
+    it.correcting.classes.rename(1, "bacteria")
+    it.viewer.layers.clear()
+    it.corrected(1)
+    assert (it.state.images, it.state.target) == (1, "small")
+    it.retrain()
+    assert len(project().images()) == 1
+    assert [one.class_names for one in it.correcting.subjects.closed] == [("bacteria",)]
+    it.viewer.layers.clear()
+    assert it.state.images == 1
+
+
+def test_a_mask_of_other_classes_does_not_follow(it: CorrectBench) -> None:
+    mask = it.open(discs(5)[0], "other")
+    it.correcting.classes.rename(1, "bacteria")
+    before = mask.data.copy()
+    it.corrected()
+    it.retrain()
+    np.testing.assert_array_equal(mask.data, before)
+    it.viewer.layers.selection.active = mask
+    it.correcting.models.try_it()
+    it.learning.finish()
+    assert it.text.startswith("The new model knows none of the classes of this mask")
+
+
+def test_of_two_masks_of_an_image_the_open_one_has_the_last_word(it: CorrectBench) -> None:
+    it.viewer.layers.remove(it.corrected())
+    it.segment()
+    it.correcting.accept(Part.IMAGE)
+    it.retrain()
+    (image,) = project().images()
+    assert project().count([image], ("disc",)).changed == 0
+
+
+def test_a_restored_mask_teaches_but_is_never_written_into(it: CorrectBench) -> None:
+    image, truth = discs()
+    layer = it.viewer.add_image(image, name="discs")
+    card, read = it.library.card("small"), interpret(image, name="discs", axes="yx")
+    strokes = truth * ~CORNER
+    strokes[50:60, 5:60] = 1
+    outcome = unpredicted(strokes.copy(), card, it.workflow.state.options)
+    upper = (slice(0, 48), slice(0, 64))
+    it.workflow.results.restore(layer, read, read, outcome, (upper,), lambda link: None)
+    it.correcting.subjects.edited.emit()
+    it.retrain()
+    report = it.state.report
+    assert report is not None
+    assert report.verdict.answer == "better"
+    np.testing.assert_array_equal(it.mask.data, strokes)
+    it.correcting.models.activate("small", it.start.sha256)
+    it.learning.finish()
+    assert it.active() == it.start.sha256
+    np.testing.assert_array_equal(it.mask.data, strokes)
+    assert it.state.before is None  # what the model had found is still not known
+    it.correcting.models.try_it()
+    it.learning.finish()
+    assert it.viewer.layers[-1].name == "discs · restored mask (tried)"
+
+
+def test_a_first_model_from_scribbles_alone_gets_a_name_of_its_own(it: CorrectBench) -> None:
+    scribbled(it, "Round Thing")
+    assert it.state.target == "round-thing"
     it.retrain()
     report = it.state.report
     assert report is not None
