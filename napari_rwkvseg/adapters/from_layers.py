@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +14,8 @@ from napari_rwkvseg.engine.hints import NO_HINTS, SourceHints
 from napari_rwkvseg.engine.image import ImageData, interpret
 from napari_rwkvseg.engine.units import is_length
 from napari_rwkvseg.errors import BadImageError
+
+REMEMBERED = 256  # layers whose files were looked into: a long series takes a second
 
 
 class LayerLike(Protocol):
@@ -104,7 +108,7 @@ def image_from_layer(layer: LayerLike, axes: str | None = None) -> ImageData:
         axis_labels=tuple(layer.axis_labels),
         spacing=pixel_steps(layer.scale, layer.rotate, layer.affine.affine_matrix),
         units=tuple(layer.units),
-        hints=_hints_of_file(path, array.shape) if path else NO_HINTS,
+        hints=_hints_of_file(path, array.shape, layer.unique_id) if path else NO_HINTS,
     )
 
 
@@ -132,7 +136,17 @@ def pixel_steps(scale: Any, rotate: Any, affine: Any) -> tuple[float, ...]:
     return tuple(map(float, np.linalg.norm(along, axis=0)))
 
 
-def _hints_of_file(path: str, shape: tuple[int, ...]) -> SourceHints:
+def _hints_of_file(path: str, shape: tuple[int, ...], uid: Hashable) -> SourceHints:
+    """Look into the file of a layer, once: whatever happens in the layer list asks again."""
+    try:
+        changed = Path(path).stat().st_mtime_ns
+    except OSError:  # gone, or no file: then its hints say so
+        changed = 0
+    return _look_into(path, shape, uid, changed)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _look_into(path: str, shape: tuple[int, ...], uid: Hashable, changed: int) -> SourceHints:
     from napari_rwkvseg.store.formats.peek import peek  # 0.2 s: packages of all file formats
 
     return peek(path, shape)

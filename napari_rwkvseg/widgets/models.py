@@ -55,7 +55,7 @@ class ModelsTab(QWidget):
         self.export_button.clicked.connect(self._export)
         self.folder_button.clicked.connect(self._show_folder)
         self.delete_button.clicked.connect(self._delete)
-        self.undo_button.clicked.connect(workflow.shelf.undo)
+        self.undo_button.clicked.connect(self._undo)
         listen(self, workflow.state.events.models, self._show)
         listen(self, workflow.state.events.card, self._show)
         self._show()
@@ -131,6 +131,11 @@ class ModelsTab(QWidget):
         card = self.chosen
         if card is not None:
             self._workflow.shelf.delete(card)
+            self._show()  # no card changes where only versions were deleted that are not in use
+
+    def _undo(self) -> None:
+        self._workflow.shelf.undo()
+        self._show()
 
 
 def _button(text: str, tooltip: str) -> QPushButton:

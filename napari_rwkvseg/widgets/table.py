@@ -141,8 +141,9 @@ class ResultTable(QWidget):
         self.view.setModel(model)
         if old is not None:
             old.deleteLater()
-        state = self._workflow.state
-        self.count.setText(count_text(measured, state.options.separate))
+        state, run = self._workflow.state, self._workflow.results.run
+        objects = state.options.separate if run is None else run.link.objects
+        self.count.setText(count_text(measured, objects))
         doubts = bool(state.card and state.card.peak and state.options.peak is None)
         self.hint.setText(empty_text(doubts))
         self.hint.setVisible(not measured.table.rows)

@@ -6,12 +6,14 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import QEvent, QObject, Signal
+from qtpy.QtCore import QEvent, QObject, QThreadPool, Signal
 from superqt.utils import create_worker
 
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Job, Progress, finish
 from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.workflow.runner import JobResult
+
+THREADS = 32  # two for each runner of a dock: a cancelled job may end beside the next one
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ class JobRunner(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        _widen_pool()
         self._generation = 0
         self._token = CancelToken()
         self._on_progress: Callable[[Progress], None] | None = None
@@ -91,6 +94,16 @@ class JobRunner(QObject):
             return
         self._on_progress = self._on_done = None
         on_done(result)
+
+
+def _widen_pool() -> None:
+    """Let jobs run beside each other on any computer: Qt allows as many as there are cores.
+
+    On two of them two long jobs would keep strokes from the disk. The pool is the one that all
+    plugins share, because that is the one napari waits for when it quits.
+    """
+    pool = QThreadPool.globalInstance()
+    pool.setMaxThreadCount(max(THREADS, pool.maxThreadCount()))
 
 
 def run_job(job: Job[Any], on_progress: Callable[[Progress], None]) -> JobResult:

@@ -95,11 +95,14 @@ class Outcome:
         The labels at the options of the request.
     maps : tuple of (str, ndarray float16 of shape image.spatial_shape, str)
         Name, values and colormap of the extra layers.
+    predicted : bool
+        Whether a model made the prediction; else there is nothing to make another mask from.
     """
 
     prediction: Prediction
     mask: Mask
     maps: tuple[tuple[str, NDArray[np.float16], str], ...] = ()
+    predicted: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +163,7 @@ def unpredicted(labels: NDArray[Any], card: ModelCard, options: MaskOptions) -> 
     shape = labels.shape
     nothing_found = np.broadcast_to(np.float16(0), (len(card.class_names), *shape))  # no memory
     prediction = Prediction(nothing_found, tuple(slice(0, side) for side in shape), shape, card)
-    return Outcome(prediction, Mask(labels, options))
+    return Outcome(prediction, Mask(labels, options), predicted=False)
 
 
 def labels_of(

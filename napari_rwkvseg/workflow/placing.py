@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,20 @@ from napari_rwkvseg.workflow.masks import MaskLink, find_layer
 from napari_rwkvseg.workflow.selecting import selecting_nothing
 
 Defer = Callable[[Callable[[], None]], None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Map:
+    """A layer that shows a map: what we last wrote into it, and where we put it."""
+
+    uid: Hashable
+    data: NDArray[Any]
+    geometry: Geometry
+
+    def layer_in(self, viewer: Any) -> LayerLike | None:
+        """Return the layer if it still shows our array."""
+        layer = find_layer(viewer, self.uid)
+        return layer if layer is not None and layer.data is self.data else None
 
 
 class Placer:
@@ -37,7 +52,7 @@ class Placer:
         self._viewer = viewer
         self._defer = defer
         self._unfilled = 0
-        self._maps: dict[tuple[Hashable, str], tuple[Hashable, NDArray[Any]]] = {}
+        self._maps: dict[tuple[Hashable, str], _Map] = {}
 
     @property
     def busy(self) -> bool:
@@ -124,19 +139,22 @@ class Placer:
             Of the model.
         """
         fitted = geometry.fit(values)
-        layer = self._own_map(owner, kind)
-        if layer is not None and np.shape(layer.data) == fitted.shape:
+        ours = self._maps.get((owner, kind))
+        layer = None if ours is None else ours.layer_in(self._viewer)
+        if ours is not None and layer is not None and np.shape(layer.data) == fitted.shape:
             layer.data = fitted
+            if not ours.geometry.agrees(geometry):
+                apply_geometry(layer, geometry)
         else:
             data, meta, _ = map_layer(values, name, geometry, card, colormap)
             layer = self._real(self._viewer.add_image(data, **meta))
-        self._maps[owner, kind] = (layer.unique_id, layer.data)
+        self._maps[owner, kind] = _Map(layer.unique_id, layer.data, geometry)
 
-    def _own_map(self, owner: Hashable, kind: str) -> LayerLike | None:
-        """Return our map layer if it still shows our array."""
-        uid, data = self._maps.get((owner, kind), (None, None))
-        layer = find_layer(self._viewer, uid)
-        return layer if layer is not None and layer.data is data else None
+    def forget(self, uid: Hashable) -> None:
+        """Let go of the maps of a layer that was removed: an image, or a map itself."""
+        self._maps = {
+            key: kept for key, kept in self._maps.items() if uid not in (key[0], kept.uid)
+        }
 
     def _real(self, added: LayerLike) -> LayerLike:
         """Return the layer behind what a proxied viewer hands out."""

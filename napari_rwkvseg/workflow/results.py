@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
@@ -18,6 +19,7 @@ from napari_rwkvseg.adapters.to_layers import (
 )
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.objects import MaskOptions
+from napari_rwkvseg.engine.prediction import Prediction
 from napari_rwkvseg.engine.progress import CancelToken, Job
 from napari_rwkvseg.workflow.choices import Message, Tone
 from napari_rwkvseg.workflow.jobs import Mask, Measured, Outcome, measure_mask, refine
@@ -99,8 +101,9 @@ class Results:
         return current.copy()
 
     def refine(self) -> None:
-        """Make the mask of the chosen image anew, with the present options."""
-        if self.run is not None and not self._state.running:
+        """Make the mask of the chosen image anew, with the present options; if a model made it."""
+        run = self.run
+        if run is not None and run.outcome.predicted and not self._state.running:
             self._refining.request()
 
     def catch_up(self) -> None:
@@ -116,6 +119,7 @@ class Results:
     def forget(self, uid: Hashable) -> None:
         """Drop what belongs to a removed image; its mask layer stays."""
         self._runs.pop(uid, None)
+        self._placer.forget(uid)
 
     def show(
         self,
@@ -249,10 +253,12 @@ class Results:
                 link.geometry = geometry
             return link
         fresh = self._add(layer.name, geometry, outcome, mask)
-        if link.pristine:
-            self._placer.replace_mask(link, fresh)
-        else:
+        if not link.pristine:
             notes.append(f"You edited {old.name}, so the result is in a new layer")
+        elif _holds_more(link, outcome.prediction):
+            notes.append(f"{old.name} holds more than the last run, whose result is in a new layer")
+        else:
+            self._placer.replace_mask(link, fresh)
         return fresh
 
     def _add(
@@ -283,7 +289,7 @@ class Results:
     # ------------------------------------------------------------------ refining
     def _refine_job(self, token: CancelToken) -> Job[Any] | None:
         run = self.run
-        if run is None:
+        if run is None or not run.outcome.predicted:
             return None
         prediction = run.outcome.prediction
         base = self.base(run.uid)
@@ -337,6 +343,16 @@ class Results:
     def _image_changed(self, image: LayerLike | None) -> None:
         run = self.run
         self._state.measured = None if run is None else run.measured
+
+
+def _holds_more(link: MaskLink, prediction: Prediction) -> bool:
+    """Whether a mask has labels where a prediction of part of the image says nothing."""
+    shown, shape = link.current(), tuple(prediction.shape)
+    if shown is None or prediction.probability.shape[1:] == shape:
+        return False
+    if shown.shape != shape:
+        return True
+    return bool(np.count_nonzero(shown) > np.count_nonzero(shown[prediction.region]))
 
 
 def _with(run: Run, job: Job[Any]) -> Job[tuple[Run, Any]]:

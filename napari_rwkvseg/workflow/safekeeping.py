@@ -26,7 +26,7 @@ from napari_rwkvseg.store.refusal import Refusal, strict_json
 from napari_rwkvseg.workflow.autosave import After, Autosave
 from napari_rwkvseg.workflow.choices import Message, Tone
 from napari_rwkvseg.workflow.jobs import unpredicted
-from napari_rwkvseg.workflow.masks import MaskLink, find_layer
+from napari_rwkvseg.workflow.masks import DIFF_LIMIT, MaskLink, find_layer
 from napari_rwkvseg.workflow.results import Run
 from napari_rwkvseg.workflow.runner import JobResult, Latest, Runner
 from napari_rwkvseg.workflow.workflow import Workflow
@@ -199,6 +199,7 @@ class Safekeeping:
     def _chosen(self, image: LayerLike | None) -> None:
         self._later.clear()
         self._source = ()
+        self.state.offer = None  # also where the new image cannot be read, hence not looked for
 
     def _look(self, reading: object = None) -> None:
         """Look for unsaved strokes, if this is another image than before."""
@@ -235,7 +236,14 @@ class Safekeeping:
             self._heard[layer.unique_id] = run
             run.link.edited.connect(partial(self._edited, run))
 
-    def _edited(self, run: Run, strokes: int = 1) -> None:
+    def _edited(self, run: Run) -> None:
+        """Begin a journal, unless it was only a newer model that changed the mask."""
+        layer = run.link.layer
+        large = layer is not None and np.size(layer.data) > DIFF_LIMIT  # too slow to compare
+        if large or run.link.edited_in(()):
+            self._begin(run, strokes=1)
+
+    def _begin(self, run: Run, strokes: int) -> None:
         image, card = find_layer(self.workflow.viewer, run.uid), run.outcome.prediction.card
         if image is not None:
             about = Description(card.name, card.class_names, run.link.objects)
@@ -244,7 +252,7 @@ class Safekeeping:
     def _noted(self, mark: Mark, uid: Hashable) -> None:
         """Pass a mark on; what is accepted as it is has no stroke, but must survive as well."""
         if mark is Mark.ACCEPT and uid in self._heard:
-            self._edited(self._heard[uid], strokes=0)
+            self._begin(self._heard[uid], strokes=0)
         self.autosave.note(mark, uid)
 
     def _watch(

@@ -115,11 +115,11 @@ class Selection:
                 self.choose(layer)
 
     def _watch(self, layer: LayerLike | None) -> None:
-        """Read the chosen layer again when its array, scale or units change."""
+        """Read the chosen layer again when its array, pixel size, units or axes change."""
         for old, connect in ((self._watched, False), (layer, True)):
             if old is None:
                 continue
-            for name in ("data", "scale", "units", "axis_labels"):
+            for name in ("data", "scale", "rotate", "affine", "units", "axis_labels"):
                 event = getattr(old.events, name, None)
                 if event is not None:
                     (event.connect if connect else event.disconnect)(self.read)

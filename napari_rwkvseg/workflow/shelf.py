@@ -109,8 +109,10 @@ class Shelf:
         return self._trashed is not None
 
     def undo(self) -> None:
-        """Bring the model back that was deleted last."""
+        """Bring the model back that was deleted last; does nothing if it is back already."""
         trashed, self._trashed = self._trashed, None
+        if trashed is None:
+            return
         try:
             self.library.restore(trashed)
         except RwkvSegError as error:

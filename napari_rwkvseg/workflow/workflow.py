@@ -100,6 +100,7 @@ class Workflow:
         self.prepare = prepare
         self._ticket: Ticket | None = None
         self._model: Model | None = None
+        self._problems: list[str] = []  # with model files, as last told
         self._clock = TimeLeft()
         viewer.layers.events.removed.connect(self._removed)
         self.reload_models()
@@ -109,11 +110,23 @@ class Workflow:
         """Read the library again; choose a model by name, else keep the choice."""
         state = self.state
         self._model = None  # another version may be active by now
-        names = self.library.names()
-        state.models = tuple(self.library.card(name) for name in names)
+        state.models = self._cards()
         wanted = choose or (state.card.name if state.card else FIRST_MODEL)
         matching = [card for card in state.models if card.name == wanted]
         self.choose_model(next(iter([*matching, *state.models]), None))
+
+    def _cards(self) -> tuple[ModelCard, ...]:
+        """Return the cards that can be read; of damaged files people are told, each time once."""
+        cards, problems = [], []
+        for name in self.library.names():
+            try:
+                cards.append(self.library.card(name))
+            except RwkvSegError as error:
+                problems.append(str(error))
+        if problems and problems != self._problems:
+            self.state.message = Message(f"Left out of the models: {' '.join(problems)}", Tone.NOTE)
+        self._problems = problems
+        return tuple(cards)
 
     def choose_model(self, card: ModelCard | None) -> None:
         """Use this model; a model of objects proposes separate objects."""

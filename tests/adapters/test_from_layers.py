@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import tifffile
 from napari.layers import Image, Labels
 
 from napari_rwkvseg.adapters.from_layers import image_from_layer, is_candidate, pixel_size
+from napari_rwkvseg.engine.hints import NO_HINTS, SourceHints
 from napari_rwkvseg.engine.image import interpret
 from napari_rwkvseg.errors import AmbiguousAxesError, BadImageError
 
@@ -75,6 +77,29 @@ def test_the_file_behind_a_layer_is_looked_at(tmp_path: Path) -> None:
     source = layer()
     source._source = source.source.model_copy(update={"path": str(path)})
     assert any("inverted" in note for note in image_from_layer(source).notes)
+
+
+def test_a_file_is_looked_at_once_per_layer_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+
+    def look(path: str, shape: tuple[int, ...]) -> SourceHints:
+        looks.append(path)
+        return NO_HINTS
+
+    monkeypatch.setattr("napari_rwkvseg.store.formats.peek.peek", look)
+    path = tmp_path / "cells.tif"
+    path.write_bytes(b"")
+    sources = [layer(), layer()]
+    for source in (*sources, *sources):
+        source._source = source.source.model_copy(update={"path": str(path)})
+        image_from_layer(source)
+    assert looks == [str(path)] * 2
+    os.utime(path, ns=(0, 0))
+    image_from_layer(sources[0])
+    image_from_layer(sources[0])
+    assert looks == [str(path)] * 3
 
 
 def test_images_and_labels_from_files_are_candidates_our_results_are_not() -> None:

@@ -1,20 +1,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from napari.components import ViewerModel
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QDialogButtonBox, QLabel, QWidget
 
 from napari_rwkvseg.engine.card import ModelCard
+from napari_rwkvseg.store.library import Library
+from napari_rwkvseg.store.model_file import write_model
 from napari_rwkvseg.widgets.model_box import CardDialog
 from napari_rwkvseg.widgets.model_card import card_rows, score, scores
 from napari_rwkvseg.widgets.models import ModelsTab
+from napari_rwkvseg.workflow import Lanes, Workflow
 from tests.fakes import fake_model
-from tests.workflow.builders import Bench
+from tests.store.model_builders import small_model
+from tests.workflow.builders import Bench, StepRunner
 
 FULL = ModelCard(
     "nuclei",
@@ -52,6 +58,23 @@ def test_deleting_offers_undo_and_undo_brings_it_back(tab: ModelsTab) -> None:
     tab.undo_button.click()
     assert tab.list.count() == 1
     assert tab.undo_button.isHidden()
+
+
+def test_undo_is_offered_where_only_versions_that_were_not_in_use_are_deleted(
+    qtbot: QtBot, tmp_path: Path
+) -> None:
+    (tmp_path / "bundled").mkdir()
+    write_model(tmp_path / "bundled" / "cells.safetensors", small_model(0))
+    library = Library(tmp_path / "own", bundled=tmp_path / "bundled")
+    library.install(small_model(1), activate=False)
+    workflow = Workflow(ViewerModel(), library, Lanes(*(StepRunner() for _ in range(4))))
+    tab = ModelsTab(workflow)
+    qtbot.addWidget(tab)
+    tab.delete_button.click()
+    assert not tab.undo_button.isHidden()
+    tab.undo_button.click()
+    assert tab.undo_button.isHidden()
+    assert len(library.versions("cells")) == 2
 
 
 def test_a_card_shows_only_what_is_known() -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QEvent, QObject, QThreadPool
 from qtpy.QtWidgets import QWidget
 
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
@@ -136,6 +137,29 @@ def test_a_runner_that_is_gone_stops_its_job(qtbot: QtBot, heard: Heard) -> None
     gate.set()
     qtbot.waitUntil(lambda: token.cancelled)
     assert heard.results == []
+
+
+@pytest.fixture
+def _two_cores() -> Iterator[None]:
+    """Qt's thread pool as it is on a computer with two cores."""
+    pool = QThreadPool.globalInstance()
+    before = pool.maxThreadCount()
+    pool.setMaxThreadCount(2)
+    yield
+    pool.setMaxThreadCount(before)
+
+
+@pytest.mark.usefixtures("_two_cores")
+def test_two_long_jobs_on_two_cores_leave_room_for_short_ones(qtbot: QtBot, heard: Heard) -> None:
+    runners, gate, short = [JobRunner() for _ in range(2)], threading.Event(), Heard()
+    for runner in runners:
+        token = CancelToken()
+        runner.start(waiting(token, gate), token, heard.on_progress, heard.on_done)
+    qtbot.waitUntil(lambda: len(heard.progress) == 2)
+    assert run(qtbot, counting(3), short).value == 3
+    assert heard.results == []
+    gate.set()
+    qtbot.waitUntil(lambda: len(heard.results) == 2)
 
 
 class Told(QObject):

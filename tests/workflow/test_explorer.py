@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import zarr
+from zarr.storage import MemoryStore
 
 from napari_rwkvseg.adapters.scan_layers import PREFIX
 from napari_rwkvseg.engine.card import Model
@@ -20,13 +22,22 @@ NOISE = np.random.default_rng(8).random((50, 70)).astype(np.float32)
 
 
 class Desk:
-    """A bench with an explorer whose work is done at once, except reading."""
+    """A bench with an explorer whose work is done at once, except reading.
 
-    def __init__(self, model: Model | None = None, image: Any = NOISE, **keywords: Any) -> None:
+    `asking` is what runs questions, if not at once.
+    """
+
+    def __init__(
+        self,
+        model: Model | None = None,
+        image: Any = NOISE,
+        asking: StepRunner | None = None,
+        **keywords: Any,
+    ) -> None:
         self.bench = Bench(model or scanning_model(), eager=True)
         self.layer = self.bench.add(image, **keywords)
         self.reading = StepRunner()
-        others = [StepRunner(eager=True) for _ in range(3)]
+        others = [*(StepRunner(eager=True) for _ in range(2)), asking or StepRunner(eager=True)]
         self.explorer = Explorer(
             self.bench.workflow, ExplorerRunners(self.reading, *others), lambda function: function()
         )
@@ -141,6 +152,17 @@ def test_a_layer_somebody_removed_comes_back_with_the_next_head() -> None:
     assert desk.ours == ["path", "blocks", "order"]
 
 
+def test_own_layers_over_a_lazy_image_start_no_other_reading() -> None:
+    lazy = zarr.create_array(MemoryStore(), shape=NOISE.shape, chunks=(32, 32), dtype="f4")
+    lazy[:] = NOISE
+    desk = Desk(image=lazy)
+    desk.explorer.start()
+    while desk.reading.busy and desk.reading.started == 1:
+        desk.reading.step()
+    assert (desk.reading.started, desk.reading.busy) == (1, False)
+    assert desk.ours == ["order", "path", "blocks"]
+
+
 def test_another_image_is_read_in_place_of_the_first() -> None:
     desk = Desk().start()
     desk.bench.add(NOISE[:40, :40], name="small")
@@ -253,6 +275,37 @@ def test_images_are_compared_by_their_gates() -> None:
     assert desk.state.difference.startswith("The weights differ by")
     desk.explorer.questions.compare_nothing()
     assert (desk.state.other, desk.state.difference) == (None, "")
+
+
+@pytest.mark.parametrize("question", ["beside", "export", "why"])
+def test_a_question_asked_during_a_comparison_ends_it(question: str, tmp_path: Path) -> None:
+    desk = Desk(asking=StepRunner())
+    other = desk.bench.add(NOISE[::-1] ** 4, name="other")
+    desk.bench.workflow.selection.choose(desk.layer)
+    mask = desk.bench.run()
+    mask.paint((20, 30), 1 - int(mask.data[20, 30]))
+    desk.start().explorer.look_at((20, 30))
+    questions, before = desk.explorer.questions, desk.state.difference
+    questions.compare(other)
+    assert (desk.state.comparing, desk.state.difference) == ("other", "Reading other…")
+    ask = {
+        "beside": lambda: questions.beside(None),
+        "export": lambda: questions.export(lambda explanation: None, tmp_path / "head.png"),
+        "why": questions.ask_why,
+    }
+    ask[question]()
+    assert (desk.state.comparing, desk.state.difference) == ("", before)
+
+
+def test_a_comparison_that_is_there_stays_when_another_question_is_asked(tmp_path: Path) -> None:
+    desk = Desk()
+    other = desk.bench.add(NOISE[::-1] ** 4, name="other")
+    desk.bench.workflow.selection.choose(desk.layer)
+    desk.start().explorer.questions.compare(other)
+    found = desk.state.difference
+    desk.explorer.questions.export(lambda explanation: None, tmp_path / "head.png")
+    assert (desk.state.other.name, desk.state.comparing) == ("other", "other")
+    assert desk.state.difference == found
 
 
 def test_a_folder_is_compared_by_its_mean(tmp_path: Path) -> None:

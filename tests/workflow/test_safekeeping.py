@@ -9,6 +9,7 @@ import pytest
 
 from napari_rwkvseg.adapters.writers import write_labels
 from napari_rwkvseg.engine.card import Model
+from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.store.journal_records import Mark
 from napari_rwkvseg.workflow import Tone
 from napari_rwkvseg.workflow import safekeeping as module
@@ -110,6 +111,47 @@ def test_strokes_are_offered_after_a_crash_and_restored_beside_what_is_there(
     assert again.safe.state.offer is None
 
 
+def test_a_newer_models_pixels_are_no_stroke(office: Office) -> None:
+    start = office.start()
+    start.bench.add(square())
+    mask = start.bench.run()
+    place = (np.array([0]), np.array([5]))
+    assert start.bench.workflow.results.run.link.refresh(place, np.array([1])) == 1
+    mask.undo()
+    mask.redo()
+    office.alarm.advance(10)
+    assert office.journals == 0
+    start.paint(mask, 7)
+    assert office.journals == 1
+
+
+def test_a_mask_too_large_to_compare_is_kept_for_safety(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "DIFF_LIMIT", 100)
+    start = office.start()
+    start.bench.add(square())
+    start.bench.run()
+    place = (np.array([0]), np.array([5]))
+    start.bench.workflow.results.run.link.refresh(place, np.array([1]))
+    office.alarm.advance(1)
+    assert office.journals == 1
+
+
+def test_options_make_no_second_mask_from_a_restored_one(office: Office) -> None:
+    office.start().correct()
+    office.starts[0].die()
+    again = office.start(fake_model(objects=True))
+    again.bench.add(square())
+    again.safe.restore()
+    again.bench.workflow.segment()
+    again.bench.workflow.cancel()
+    assert again.bench.names == ["cells", "cells · restored mask"]
+    assert again.bench.state.message.text == "Stopped. No layer was changed."
+    again.bench.workflow.set_options(MaskOptions(threshold=0.2))
+    assert again.bench.names == ["cells", "cells · restored mask"]
+
+
 def test_the_first_stroke_counts_once(office: Office) -> None:
     office.start().correct()
     office.starts[0].die()
@@ -203,6 +245,23 @@ def test_another_image_gets_no_offer_and_the_right_one_does(office: Office) -> N
     assert again.strokes == 0
     again.bench.workflow.selection.choose(right)
     assert again.strokes == 1
+
+
+@pytest.mark.parametrize("goes", [False, True])
+def test_an_offer_goes_with_its_image(office: Office, goes: bool) -> None:
+    office.start().correct()
+    office.starts[0].die()
+    again = office.start()
+    image = again.bench.add(square())
+    assert again.strokes == 1
+    unclear = again.bench.add(np.ones((3, 32, 32), np.float32), name="unclear")
+    if goes:
+        again.bench.viewer.layers.remove(unclear)
+        again.bench.viewer.layers.remove(image)
+    assert again.bench.state.image is (None if goes else unclear)
+    assert again.strokes == 0
+    again.safe.discard()
+    assert office.journals == 1
 
 
 def test_later_hides_the_offer_until_the_image_is_chosen_anew(office: Office) -> None:

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 
 from napari_rwkvseg.engine.progress import Progress
-from napari_rwkvseg.workflow import Extras, Region, Tone
+from napari_rwkvseg.store.library import Library
+from napari_rwkvseg.workflow import Extras, Lanes, Message, Region, Tone, Workflow
+from napari_rwkvseg.workflow.correct.empty import place_empty
 from napari_rwkvseg.workflow.workflow import duration, progress_text
 from tests.fakes import fake_model
-from tests.workflow.builders import Bench, square
+from tests.store.model_builders import small_model
+from tests.workflow.builders import Bench, StepRunner, square
 
 
 @pytest.fixture
@@ -110,6 +117,52 @@ def test_switching_to_objects_replaces_an_untouched_mask_under_its_name(bench: B
     assert bench.viewer.layers[1].data.dtype == np.int32
 
 
+def after_slice_2_of_3(bench: Bench, whole: bool) -> None:
+    """Segment a stack as a whole or not, then one slice of it."""
+    bench.add(np.stack([square()] * 3), axis_labels=("z", "y", "x"))
+    if whole:
+        bench.run()
+    bench.workflow.set_region(Region.SLICE)
+    bench.viewer.dims.set_point(0, 2)
+    bench.run()
+
+
+def test_switching_to_objects_after_a_run_on_one_slice_leaves_the_other_slices(
+    bench: Bench,
+) -> None:
+    after_slice_2_of_3(bench, whole=True)
+    mask = bench.viewer.layers[-1]
+    bench.workflow.set_options(replace(bench.state.options, separate=True))
+    assert bench.names == ["cells", "cells · mask", "cells · mask [1]"]
+    assert [int((plane > 0).sum()) for plane in mask.data] == [256, 256, 256]
+    note = "cells · mask holds more than the last run, whose result is in a new layer."
+    assert bench.state.message.text == note
+    for separate in (False, True):  # the new layer holds no more than the run
+        bench.workflow.set_options(replace(bench.state.options, separate=separate))
+    assert bench.names == ["cells", "cells · mask", "cells · mask [1]"]
+
+
+def test_a_mask_of_one_slice_only_is_replaced_by_one_of_objects(bench: Bench) -> None:
+    after_slice_2_of_3(bench, whole=False)
+    bench.workflow.set_options(replace(bench.state.options, separate=True))
+    assert bench.names == ["cells", "cells · mask"]
+    mask = bench.viewer.layers[-1].data
+    assert mask.dtype == np.int32
+    assert [int((plane > 0).sum()) for plane in mask] == [0, 0, 256]
+
+
+def test_options_make_no_second_mask_from_one_that_began_empty(bench: Bench) -> None:
+    bench.add(square())
+    place_empty(bench.workflow)
+    mask = bench.viewer.layers[-1]
+    mask.data_setitem((np.array([3]), np.array([4])), 1)
+    for change in ({"threshold": 0.05}, {"separate": True}):
+        bench.workflow.set_options(replace(bench.state.options, **change))
+    assert bench.names == ["cells", "cells · mask"]
+    assert mask.data.sum() == 1
+    assert bench.state.message.text == ""
+
+
 def test_options_changed_during_a_run_apply_to_its_result(bench: Bench) -> None:
     bench.add(square())
     bench.workflow.segment()
@@ -202,6 +255,46 @@ def test_maps_are_added_below_the_mask_and_refreshed(bench: Bench) -> None:
     assert bench.state.image is bench.viewer.layers[0]
 
 
+def test_maps_move_with_their_image_and_stay_where_somebody_put_them(bench: Bench) -> None:
+    image = bench.add(square())
+    bench.workflow.set_extras(Extras(probability=True))
+    bench.run()
+    image.scale = (2, 3)
+    bench.run()
+    shown = bench.viewer.layers["cells · probability"]
+    assert shown.scale.tolist() == [2, 3]
+    shown.translate = (5, 5)
+    bench.run()
+    assert shown.translate.tolist() == [5, 5]
+
+
+@pytest.mark.parametrize("first", ["cells", "cells · probability"])
+def test_nothing_holds_a_map_once_it_and_its_image_are_gone(bench: Bench, first: str) -> None:
+    bench.add(square())
+    bench.workflow.set_extras(Extras(probability=True))
+    bench.run()
+    values = weakref.ref(bench.viewer.layers["cells · probability"].data)
+    bench.viewer.layers.remove(first)
+    bench.viewer.layers.clear()
+    gc.collect()
+    assert values() is None
+
+
+@pytest.mark.parametrize("size", [0, 1000])
+def test_damaged_models_are_left_out_and_named_once(tmp_path: Path, size: int) -> None:
+    library = Library(tmp_path, bundled=tmp_path / "none")
+    library.install(small_model(name="fine"))
+    damaged = library.install(small_model(name="mine")).path
+    damaged.write_bytes(damaged.read_bytes()[:size])
+    workflow = Workflow(ViewerModel(), library, Lanes(*(StepRunner() for _ in range(4))))
+    assert [card.name for card in workflow.state.models] == ["fine"]
+    assert workflow.state.message.tone is Tone.NOTE
+    assert workflow.state.message.text.startswith(f"Left out of the models: {damaged.name} ")
+    workflow.state.message = Message()
+    workflow.reload_models()
+    assert workflow.state.message == Message()
+
+
 @pytest.mark.parametrize(
     ("names", "chosen"), [(("brain", "nuclei"), "nuclei"), (("brain", "eye"), "brain")]
 )
@@ -280,6 +373,9 @@ def test_deleting_a_model_can_be_undone(bench: Bench) -> None:
     bench.workflow.shelf.undo()
     assert bench.state.card == card
     assert not bench.workflow.shelf.can_undo
+    message = bench.state.message
+    bench.workflow.shelf.undo()
+    assert bench.state.message is message
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari_rwkvseg.adapters.from_layers import LayerLike, image_from_layer
+from napari_rwkvseg.adapters.from_layers import LayerLike, full_resolution, image_from_layer
 from napari_rwkvseg.adapters.to_layers import geometry_of
 from napari_rwkvseg.engine.progress import CancelToken, Job
 from napari_rwkvseg.workflow.choices import Message, Region, Tone
@@ -192,10 +192,11 @@ class Explorer:
     def _present_source(self) -> tuple[Any, ...]:
         """Return what a reading depends on: a layer list that changed reads images anew."""
         state = self.workflow.state
-        image = state.reading.image
-        array = None if image is None else (id(image.array), image.axes, image.spacing)
-        uid = None if state.image is None else state.image.unique_id
-        return uid, array, state.reading.channel, state.card
+        layer, image = state.image, state.reading.image
+        if layer is None or image is None:
+            return None, None, state.reading.channel, state.card
+        array = id(full_resolution(layer)), image.axes, image.spacing  # its own, never a wrapper
+        return layer.unique_id, array, state.reading.channel, state.card
 
     def _other_source(self, _: object = None) -> None:
         """Follow another image, another reading of it, or another model."""

@@ -66,6 +66,7 @@ class Questions:
         self._explorer = explorer
         self._state = explorer.state
         self._runner = runner
+        self._comparing = False  # whether that is what runs
 
     # ---------------------------------------------------------------- comparing
     def compare(self, layer: LayerLike) -> None:
@@ -144,11 +145,11 @@ class Questions:
 
     def _compare(self, sources: Sequence[Callable[[], Reading]], name: str) -> None:
         token = CancelToken()
-        self._state.comparing = name
-        self._state.difference = f"Reading {name}…"
-        self._start(jobs.compare_with(sources, name, token), token, self._was_compared)
+        job = jobs.compare_with(sources, name, token)
+        self._start(job, token, self._was_compared, comparing=name)
 
     def _was_compared(self, result: JobResult) -> None:
+        self._comparing = False
         self._state.other = result.value
         if result.error:
             self._state.comparing, self._state.difference = "", result.error
@@ -212,6 +213,13 @@ class Questions:
         token: CancelToken,
         on_done: Callable[[JobResult], None],
         drawing: bool = False,
+        comparing: str = "",
     ) -> None:
+        """Run a job in place of the one before; a comparison that this cuts short is off."""
         self._state.drawing = drawing
+        if comparing:
+            self._state.comparing, self._state.difference = comparing, f"Reading {comparing}…"
+        elif self._comparing:
+            self.compare_nothing()
+        self._comparing = bool(comparing)
         self._runner.start(job, token, ignore_progress, on_done)
