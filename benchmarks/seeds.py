@@ -57,11 +57,11 @@ def read_scores(path: Path) -> Scores:
 
 def other_seeds(path: Path, name: str, own: int) -> list[dict[str, Any]]:
     """Return the scores of a model with other seeds than its own, trained as it is now."""
-    kept = read_scores(path).get(name, {})
+    if not (kept := read_scores(path).get(name, {})):
+        return []  # of a model that no recipe makes, for one
+    now = training_of(name)
     return [
-        scores
-        for seed, scores in kept.items()
-        if seed != str(own) and scores["training"] == training_of(name)
+        scores for seed, scores in kept.items() if seed != str(own) and scores["training"] == now
     ]
 
 
@@ -91,8 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, default=SCORES, help="scores; added to")
     parsed = parser.parse_args(arguments)
     parsed.folder.mkdir(parents=True, exist_ok=True)
+    training = training_of(parsed.name)
     for seed in parsed.seeds:
-        training = training_of(parsed.name)
         kept = read_scores(parsed.json).get(parsed.name, {}).get(str(seed), {})
         if kept.get("training") == training:
             continue

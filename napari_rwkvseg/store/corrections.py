@@ -147,6 +147,8 @@ class Corrections:
         """Return the images of which a model, or one before it, has learnt all that is accepted."""
         ledger = read_ledger(self.root)
         known = ledger.learnt(card)
+        if not known:  # no file needs to be opened for that
+            return ()
         there = {image_id: self._checksums(image_id) for image_id in ledger.entries}
         return tuple(image_id for image_id, planes in there.items() if planes and planes <= known)
 

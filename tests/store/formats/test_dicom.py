@@ -78,17 +78,19 @@ class TestOneFile:
 class TestFrames:
     frames = np.stack([GREY, GREY[::-1], GREY[:, ::-1]])
 
-    def test_of_an_enhanced_file_are_slices(self, tmp_path):
-        image = read_image(
-            dicom(
-                tmp_path / "a.dcm",
-                self.frames,
-                NumberOfFrames=3,
-                PixelSpacing=None,
-                SharedFunctionalGroupsSequence=shared(),
-                PerFrameFunctionalGroupsSequence=per_frame([0, 3, 6]),
-            )
+    def enhanced(self, folder, common, frames):
+        """Write an enhanced file of three frames with these functional groups."""
+        return dicom(
+            folder / "a.dcm",
+            self.frames,
+            NumberOfFrames=3,
+            PixelSpacing=None,
+            SharedFunctionalGroupsSequence=common,
+            PerFrameFunctionalGroupsSequence=frames,
         )
+
+    def test_of_an_enhanced_file_are_slices(self, tmp_path):
+        image = read_image(self.enhanced(tmp_path, shared(), per_frame([0, 3, 6])))
         assert (image.axes, image.spacing) == ("zyx", (3.0, 0.5, 0.25))
         assert np.array_equal(image.array, self.frames)
 
@@ -103,16 +105,7 @@ class TestFrames:
         frames, common = per_frame([0, 3, 6]), shared()
         for item, group in zip(frames if each else common, groups, strict=True):
             item.PixelValueTransformationSequence = [group]
-        image = read_image(
-            dicom(
-                tmp_path / "a.dcm",
-                self.frames,
-                NumberOfFrames=3,
-                PixelSpacing=None,
-                SharedFunctionalGroupsSequence=common,
-                PerFrameFunctionalGroupsSequence=frames,
-            )
-        )
+        image = read_image(self.enhanced(tmp_path, common, frames))
         steps = np.array(slopes if each else slopes * 3)[:, None, None]
         assert image.array.dtype == np.float32
         assert np.array_equal(image.array, self.frames * steps - 1024.0)
