@@ -90,7 +90,7 @@ def make_mask(
         Whether the last lead axis holds slices: objects then continue from slice to slice. Along
         all other lead axes (frames, samples) each entry stands alone.
     token : CancelToken, optional
-        Polled at every stack or plane.
+        Polled at every stack or plane, and at every connected part where objects come apart.
     spacing : sequence of float
         Steps along the axes of a plane or stack, in one unit; equal if left out.
 
@@ -122,7 +122,7 @@ def make_mask(
         part = probability[(slice(None), *index)]  # (K, [D,] H, W)
         classes = _classes(part, options)
         if options.separate:
-            labels[index], last = _objects(classes, part, options, steps, last)
+            labels[index], last = _objects(classes, part, options, steps, last, token)
         else:
             labels[index] = classes
     return labels
@@ -167,12 +167,13 @@ def _objects(
     options: MaskOptions,
     steps: tuple[float, ...],
     last: int,
+    token: CancelToken | None,
 ) -> tuple[NDArray[np.int32], int]:
     """Return the objects of one plane or stack, numbered after `last`, and the last number."""
     labels = np.zeros(classes.shape, np.int32)
     distance, least = options.seed_distance, options.limits.min_size
     for k, probability in enumerate(part, start=1):
-        found = separate(classes == k, probability, steps, distance, least)
+        found = separate(classes == k, probability, steps, distance, least, token)
         inside = found > 0
         labels[inside] = found[inside] + last
         last += int(found.max(initial=0))

@@ -9,15 +9,19 @@ are compared as ratios and distances in radii, so that nothing depends on the ma
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import scipy  # its parts load at first use: in a worker, not while the dock opens
 import skimage  # likewise
 from numpy.typing import NDArray
 
+from napari_rwkvseg.engine.progress import CancelToken
+
 PASS = 0.92  # of the lower summit: higher ones part nothing
 SMOOTHING = 0.15  # radii, standard deviation
 REACH = 0.4  # radii: no second summit this near
+SPECK = 9  # pixels: a smaller part has no waist
 
 
 def separate(
@@ -26,8 +30,12 @@ def separate(
     spacing: Sequence[float],
     seed_distance: float = 0.0,
     min_size: int = 0,
+    token: CancelToken | None = None,
 ) -> NDArray[np.int32]:
     """Give each object of a mask a number, touching ones apart.
+
+    Each connected part is split by itself, so that only the largest one needs memory for more than
+    labels; all share the radius of the typical object.
 
     Parameters
     ----------
@@ -41,48 +49,118 @@ def separate(
         Smallest distance between two summits, in steps of the last axis; 0 derives it.
     min_size : int
         A basin with fewer pixels joins its neighbour.
+    token : CancelToken, optional
+        Polled at every connected part.
 
     Returns
     -------
     ndarray, int32, same shape
         0 background, 1 to N the objects; each lies in one connected part of the mask.
+
+    Raises
+    ------
+    Cancelled
+        If the token asks to stop.
     """
-    labels = np.zeros(mask.shape, np.int32)
+    token = token or CancelToken()
     if mask.all():
-        labels += 1  # no outline, no depth
-    elif mask.any():
-        box = _surroundings(mask)
-        inside = mask[box]
-        height, radius = _height(inside, probability[box], spacing)
-        reach = seed_distance * spacing[-1] / 2 if seed_distance else REACH * radius
-        basins = _basins(height, inside, [reach / step for step in spacing])
-        labels[box] = _joined(basins, height, min_size)[basins]
+        return np.ones(mask.shape, np.int32)  # no outline, no depth
+    parts, _ = scipy.ndimage.label(mask)
+    boxes = [_with_rim(box) for box in scipy.ndimage.find_objects(parts)]
+    depths = [_depth(parts[box] == part, spacing, token) for part, box in enumerate(boxes, 1)]
+    scale = _Scale.of(_typical_radius(depths), spacing, seed_distance)
+    labels, last = np.zeros(mask.shape, np.int32), 0
+    for part, (box, depth) in enumerate(zip(boxes, depths, strict=True), 1):
+        token.raise_if_cancelled()
+        inside = parts[box] == part
+        found = _split(inside, depth, probability[box], scale, min_size)
+        labels[box][inside] = found + last
+        last += int(found.max())
     return labels
 
 
-def _surroundings(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """Return the bounding box of a mask that is not empty, with one pixel of background."""
-    (tight,) = scipy.ndimage.find_objects(mask.view(np.int8))
-    return tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in tight)
+@dataclass(frozen=True)
+class _Scale:
+    """What the typical object sets.
+
+    Attributes
+    ----------
+    smoothing : tuple of float
+        Standard deviation of the smoothing of heights, in steps of each axis.
+    reach : tuple of float
+        No second summit is this near, in steps of each axis.
+    """
+
+    smoothing: tuple[float, ...]
+    reach: tuple[float, ...]
+
+    @classmethod
+    def of(cls, radius: float, spacing: Sequence[float], seed_distance: float) -> _Scale:
+        """Return the scale of a typical radius; a seed distance, in last steps, goes before."""
+        reach = seed_distance * spacing[-1] / 2 if seed_distance else REACH * radius
+        return cls(
+            tuple(SMOOTHING * radius / step for step in spacing),
+            tuple(reach / step for step in spacing),
+        )
+
+
+def _with_rim(box: tuple[slice, ...]) -> tuple[slice, ...]:
+    """Return a bounding box with one pixel of background around, where the image has one."""
+    return tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in box)
+
+
+def _depth(
+    inside: NDArray[np.bool_], spacing: Sequence[float], token: CancelToken
+) -> NDArray[np.float32]:
+    """Return how deep the pixels of a part (P,) lie in it, in units of spacing."""
+    token.raise_if_cancelled()
+    if (size := np.count_nonzero(inside)) < SPECK:
+        return np.full(size, min(spacing), np.float32)
+    depth = scipy.ndimage.distance_transform_edt(inside, sampling=spacing)
+    return np.asarray(depth[inside], np.float32)
+
+
+def _typical_radius(depths: Sequence[NDArray[np.float32]]) -> float:
+    """Return the depth of the part that holds the median pixel: specks count little."""
+    if not depths:
+        return 0.0
+    deepest = [depth.max() for depth in depths]
+    return float(np.median(np.repeat(deepest, [len(depth) for depth in depths])))
 
 
 def _height(
-    mask: NDArray[np.bool_], probability: NDArray[np.floating], spacing: Sequence[float]
-) -> tuple[NDArray[np.float32], float]:
-    """Return the height of each pixel, and the radius of the typical object in units of spacing."""
-    depth = scipy.ndimage.distance_transform_edt(mask, sampling=spacing).astype(np.float32)
-    radius = _typical_radius(mask, depth)
-    depth *= probability
-    height = scipy.ndimage.gaussian_filter(depth, [SMOOTHING * radius / step for step in spacing])
-    height[~mask] = 0
-    return height, radius
+    inside: NDArray[np.bool_],
+    depth: NDArray[np.float32],
+    probability: NDArray[np.floating],
+    smoothing: Sequence[float],
+) -> NDArray[np.float32]:
+    """Return the height of each pixel of a part, 0 around it."""
+    height = np.zeros(inside.shape, np.float32)
+    height[inside] = depth * probability[inside]
+    smooth: NDArray[np.float32] = scipy.ndimage.gaussian_filter(height, smoothing)
+    smooth[~inside] = 0
+    return smooth
 
 
-def _typical_radius(mask: NDArray[np.bool_], depth: NDArray[np.float32]) -> float:
-    """Return the depth of the connected part that holds the median pixel: specks count little."""
-    parts, n = scipy.ndimage.label(mask)
-    deepest = _highest(depth[mask], parts[mask], n)
-    return float(np.median(deepest[parts[mask]]))
+def _split(
+    inside: NDArray[np.bool_],
+    depth: NDArray[np.float32],
+    probability: NDArray[np.floating],
+    scale: _Scale,
+    min_size: int,
+) -> NDArray[np.int32]:
+    """Return the object of each pixel of a part (P,), 1 to n; (1,) if there is only one."""
+    if len(depth) < SPECK:
+        return np.ones(1, np.int32)
+    height = _height(inside, depth, probability, scale.smoothing)
+    size = [2 * max(1, round(reach)) + 1 for reach in scale.reach]
+    summits = inside & (scipy.ndimage.maximum_filter(height, size=size) == height)
+    seeds, n = scipy.ndimage.label(summits)
+    if n == 1:
+        return np.ones(1, np.int32)
+    flooded = skimage.segmentation.watershed(-height, seeds, mask=inside)  # type: ignore[no-untyped-call]
+    basins: NDArray[np.int32] = np.asarray(flooded)
+    return _joined(basins, height, min_size)[basins[inside]]
 
 
 def _highest(values: NDArray[np.float32], groups: NDArray[np.int32], n: int) -> NDArray[np.float32]:
@@ -90,19 +168,6 @@ def _highest(values: NDArray[np.float32], groups: NDArray[np.int32], n: int) -> 
     highest = np.zeros(n + 1, np.float32)
     np.maximum.at(highest, groups, values)
     return highest
-
-
-def _basins(
-    height: NDArray[np.float32], mask: NDArray[np.bool_], reach: Sequence[float]
-) -> NDArray[np.int32]:
-    """Return one basin per summit, 1 to n, that together cover the mask."""
-    size = [2 * max(1, round(r)) + 1 for r in reach]
-    summits = mask & (scipy.ndimage.maximum_filter(height, size=size) == height)
-    seeds, n = scipy.ndimage.label(summits)
-    flooded = skimage.segmentation.watershed(-height, seeds, mask=mask)  # type: ignore[no-untyped-call]
-    basins = np.asarray(flooded)
-    left, _ = scipy.ndimage.label(mask & (basins == 0))  # parts next to a higher one's summit
-    return np.where(left > 0, left + n, basins).astype(np.int32)
 
 
 def _joined(

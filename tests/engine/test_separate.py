@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_rwkvseg.engine.progress import Cancelled, CancelToken
 from napari_rwkvseg.engine.separate import separate
 
 FLAT = (1.0, 1.0)
@@ -105,6 +108,45 @@ class TestOptions:
             balls |= (rows - centre) ** 2 * 25 + (cols - 20) ** 2 + (slices - 20) ** 2 <= 121
         assert separate(balls, balls.astype(float), (5.0, 1.0, 1.0)).max() == 2
         assert separate(balls, balls.astype(float), (0.2, 1.0, 1.0)).max() == 1
+
+
+class TestParts:
+    """Each connected part is split by itself."""
+
+    def test_a_neighbour_that_does_not_touch_changes_nothing(self) -> None:
+        pair = [(40, 30, 14), (40, 55, 12)]
+        alone = discs(*pair)
+        beside = discs(*pair, (40, 82, 14))  # its summit lies near, beyond a gap of one pixel
+        found = separate(beside, beside.astype(np.float32), FLAT)
+        assert found.max() == 3
+        assert np.array_equal(
+            np.where(alone, found, 0), separate(alone, alone.astype(np.float32), FLAT)
+        )
+
+    def test_the_typical_object_is_that_of_all_parts(self) -> None:
+        small = discs((20, 20, 5), (20, 29, 5))
+        assert count(small) == 2
+        assert count(small | discs((60, 80, 18))) == 2  # beside the large one, a bump
+
+    def test_memory_follows_the_parts_not_the_image(self) -> None:
+        mask = np.zeros((2048, 2048), bool)
+        mask[:80, :120] = mask[-80:, -120:] = discs((40, 40, 20), (40, 70, 20))
+        probability = mask.astype(np.float16)
+        tracemalloc.start()
+        try:
+            found = separate(mask, probability, FLAT)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert found.max() == 4
+        assert peak < 12 * mask.size  # two numbers of four bytes, and something for the parts
+
+    def test_a_token_stops_it_between_parts(self) -> None:
+        mask = discs((40, 40, 14), (40, 80, 14))
+        token = CancelToken()
+        token.cancel()
+        with pytest.raises(Cancelled):
+            separate(mask, mask.astype(np.float32), FLAT, token=token)
 
 
 class TestAnyMask:
