@@ -67,7 +67,7 @@ class Limits:
         if self.min_size <= 1 and self.peak <= 0:
             return np.zeros_like(mask)
         parts, count = scipy.ndimage.label(mask)
-        doubtful = np.bincount(parts.ravel(), minlength=1 + count) < self.min_size
+        doubtful = np.bincount(parts[mask], minlength=1 + count) < self.min_size
         sure = probability >= np.float64(self.peak)  # in this precision, not in that of the map
         doubtful |= np.bincount(parts[sure], minlength=1 + count) == 0
         doubtful[0] = False
