@@ -8,7 +8,7 @@ are compared as ratios and distances in radii, so that nothing depends on the ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,17 +65,30 @@ def separate(
     token = token or CancelToken()
     if mask.all():
         return np.ones(mask.shape, np.int32)  # no outline, no depth
-    parts, _ = scipy.ndimage.label(mask)
-    boxes = [_with_rim(box) for box in scipy.ndimage.find_objects(parts)]
-    depths = [_depth(parts[box] == part, spacing, token) for part, box in enumerate(boxes, 1)]
-    scale = _Scale.of(_typical_radius(depths), spacing, seed_distance)
+    parts, n = scipy.ndimage.label(mask)
+    sizes = np.bincount(parts[mask], minlength=n + 1)
+    boxes = scipy.ndimage.find_objects(parts)
+    large = {int(part): _with_rim(boxes[part - 1]) for part in np.flatnonzero(sizes >= SPECK)}
+    depths = {part: _depth(parts[box] == part, spacing, token) for part, box in large.items()}
+    radius = _typical_radius(depths, sizes, min(spacing))
+    scale = _Scale.of(radius, spacing, seed_distance)
     labels, last = np.zeros(mask.shape, np.int32), 0
-    for part, (box, depth) in enumerate(zip(boxes, depths, strict=True), 1):
+    for part, box in large.items():
         token.raise_if_cancelled()
         inside = parts[box] == part
-        found = _split(inside, depth, probability[box], scale, min_size)
+        found = _split(inside, depths[part], probability[box], scale, min_size)
         labels[box][inside] = found + last
         last += int(found.max())
+    return _with_specks(labels, parts, sizes, last)
+
+
+def _with_specks(
+    labels: NDArray[np.int32], parts: NDArray[np.int32], sizes: NDArray[np.intp], last: int
+) -> NDArray[np.int32]:
+    """Add the parts without a waist, which may be thousands in a noisy mask, as they are."""
+    specks = (sizes > 0) & (sizes < SPECK)
+    if specks.any():
+        labels += np.where(specks, last + np.cumsum(specks), 0).astype(np.int32)[parts]
     return labels
 
 
@@ -114,18 +127,21 @@ def _depth(
 ) -> NDArray[np.float32]:
     """Return how deep the pixels of a part (P,) lie in it, in units of spacing."""
     token.raise_if_cancelled()
-    if (size := np.count_nonzero(inside)) < SPECK:
-        return np.full(size, min(spacing), np.float32)
     depth = scipy.ndimage.distance_transform_edt(inside, sampling=spacing)
     return np.asarray(depth[inside], np.float32)
 
 
-def _typical_radius(depths: Sequence[NDArray[np.float32]]) -> float:
-    """Return the depth of the part that holds the median pixel: specks count little."""
-    if not depths:
-        return 0.0
-    deepest = [depth.max() for depth in depths]
-    return float(np.median(np.repeat(deepest, [len(depth) for depth in depths])))
+def _typical_radius(
+    depths: Mapping[int, NDArray[np.float32]], sizes: NDArray[np.intp], least: float
+) -> float:
+    """Return the depth of the part that holds the median pixel: specks count little.
+
+    `depths` are those of the parts that are no specks, `sizes` the pixels of all, by number.
+    """
+    deepest = np.full(len(sizes), least, np.float32)
+    for part, depth in depths.items():
+        deepest[part] = depth.max()
+    return float(np.median(np.repeat(deepest, sizes))) if sizes.any() else 0.0
 
 
 def _height(
@@ -150,8 +166,6 @@ def _split(
     min_size: int,
 ) -> NDArray[np.int32]:
     """Return the object of each pixel of a part (P,), 1 to n; (1,) if there is only one."""
-    if len(depth) < SPECK:
-        return np.ones(1, np.int32)
     height = _height(inside, depth, probability, scale.smoothing)
     size = [2 * max(1, round(reach)) + 1 for reach in scale.reach]
     summits = inside & (scipy.ndimage.maximum_filter(height, size=size) == height)

@@ -141,6 +141,15 @@ class TestParts:
         assert found.max() == 4
         assert peak < 12 * mask.size  # two numbers of four bytes, and something for the parts
 
+    def test_specks_are_objects_as_they_are_after_those_that_may_come_apart(self) -> None:
+        mask = discs((40, 40, 14), (40, 65, 12))
+        mask[0, 0] = mask[0, 2] = mask[78, 110:118] = True
+        found = separate(mask, mask.astype(np.float32), FLAT)
+        assert found.max() == 5
+        assert {int(found[40, 40]), int(found[40, 65])} == {1, 2}
+        assert {int(found[0, 0]), int(found[0, 2]), int(found[78, 112])} == {3, 4, 5}
+        assert np.array_equal(found > 0, mask)
+
     def test_a_token_stops_it_between_parts(self) -> None:
         mask = discs((40, 40, 14), (40, 80, 14))
         token = CancelToken()
