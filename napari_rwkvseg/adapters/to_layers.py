@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_rwkvseg.adapters.from_layers import LayerLike
+from napari_rwkvseg.adapters.from_layers import LayerLike, is_kind
 from napari_rwkvseg.engine.card import RESEARCH_ONLY, ModelCard
 from napari_rwkvseg.engine.image import ImageData
 
@@ -122,7 +123,12 @@ def _drop_first_axis(transforms: dict[str, Any]) -> dict[str, Any]:
 
 
 def mask_layer(
-    labels: NDArray[Any], name: str, geometry: Geometry, card: ModelCard, objects: bool
+    labels: NDArray[Any],
+    name: str,
+    geometry: Geometry,
+    card: ModelCard,
+    objects: bool,
+    owner: Hashable = None,
 ) -> LayerTuple:
     """Describe a Labels layer.
 
@@ -138,21 +144,40 @@ def mask_layer(
         Names the classes.
     objects : bool
         Whether the numbers are objects.
+    owner : hashable, optional
+        Unique id of the image layer, by which `mask_of` finds the mask again.
 
     Returns
     -------
     tuple
         (data, metadata, "labels") as napari takes it.
     """
+    origin = {**provenance(card)["rwkvseg"], "image": owner, "objects": objects}
     meta = {
         "name": name,
         **geometry.transforms,
-        "metadata": {**provenance(card), **geometry.source},
+        "metadata": {"rwkvseg": origin, **geometry.source},
     }
     if not objects:
         meta["colormap"] = class_colors(len(card.class_names))
         meta["features"] = class_features(card.class_names)
     return geometry.fit(labels), meta, "labels"
+
+
+@dataclass(frozen=True)
+class MaskOrigin:
+    """What a mask layer says of itself: the name of its model, and what its labels are."""
+
+    model: str
+    objects: bool
+
+
+def mask_of(layer: LayerLike, owner: Hashable) -> MaskOrigin | None:
+    """Return the origin of a mask that was made of an image layer; None if `layer` is none."""
+    origin = getattr(layer, "metadata", {}).get("rwkvseg", {})
+    if owner is None or origin.get("image") != owner or not is_kind(layer, "Labels"):
+        return None
+    return MaskOrigin(str(origin.get("model", "")), bool(origin.get("objects")))
 
 
 def class_features(class_names: tuple[str, ...]) -> dict[str, list[Any]]:

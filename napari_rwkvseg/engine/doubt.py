@@ -44,8 +44,8 @@ class Limits:
 
     def at(self, threshold: float) -> Limits:
         """Return the limits for another border: the peak moves by as much, in logits."""
-        if not 0 < self.peak < 1 or not 0 < threshold < 1:
-            return self
+        if threshold == 0.5 or not 0 < self.peak < 1 or not 0 < threshold < 1:
+            return self  # to the bit: an object that is exactly as sure as the peak stays
         odds = self.peak / (1 - self.peak) * threshold / (1 - threshold)
         return Limits(self.min_size, odds / (1 + odds))
 

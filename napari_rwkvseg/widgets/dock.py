@@ -19,6 +19,7 @@ from vispy.scene.visuals import Line
 
 from napari_rwkvseg.store.library import Library, data_folder
 from napari_rwkvseg.widgets.footer import Footer
+from napari_rwkvseg.widgets.hand import WheelGuard
 from napari_rwkvseg.widgets.message import MessageLine
 from napari_rwkvseg.widgets.preferences import compute_settings
 from napari_rwkvseg.widgets.recovery_bar import RecoveryBar
@@ -27,6 +28,7 @@ from napari_rwkvseg.widgets.style import DOCK_WIDTH, GAP, dock_stylesheet
 from napari_rwkvseg.widgets.turns import Turns
 from napari_rwkvseg.widgets.workers import JobRunner, WindowGuard
 from napari_rwkvseg.workflow import Lanes, Workflow
+from napari_rwkvseg.workflow.returning import Returning
 from napari_rwkvseg.workflow.safekeeping import AUTOSAVE, Safekeeping, SafekeepingRunners
 from napari_rwkvseg.workflow.shelf import ModelSource
 
@@ -88,7 +90,9 @@ class Tabs(QTabWidget):
         """Return the page of a title, made by now if it was not."""
         area = self._areas[title]
         if area.widget() is None:
-            area.setWidget(PAGES[title](self._workflow))
+            page = PAGES[title](self._workflow)
+            area.setWidget(page)
+            WheelGuard(page)
         return area.widget()
 
     def show_page(self, title: str) -> None:
@@ -138,6 +142,7 @@ class SegmentationDock(QWidget):
             turns.after,
             data_folder() / AUTOSAVE,
         )
+        self._returning = Returning(self.workflow)
         self._guard = WindowGuard(self.workflow.close, self)
 
         self.tabs = Tabs(self.workflow, turns.later)

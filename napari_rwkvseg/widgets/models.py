@@ -19,6 +19,7 @@ from superqt.utils import signals_blocked
 
 from napari_rwkvseg.engine.card import ModelCard
 from napari_rwkvseg.widgets.explorer.reading_button import ReadingButton
+from napari_rwkvseg.widgets.hand import DoubleClick
 from napari_rwkvseg.widgets.listen import listen
 from napari_rwkvseg.widgets.model_card import ModelCardView, score
 from napari_rwkvseg.widgets.style import GAP, MARGIN, muted, section
@@ -35,6 +36,7 @@ class ModelsTab(QWidget):
     def __init__(self, workflow: Workflow, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._workflow = workflow
+        self._double = DoubleClick()
 
         self.list = QListWidget()
         self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
@@ -129,7 +131,8 @@ class ModelsTab(QWidget):
 
     def _delete(self) -> None:
         card = self.chosen
-        if card is not None:
+        if card is not None and self._double.over:
+            self._double.begin()
             self._workflow.shelf.delete(card)
             self._show()  # no card changes where only versions were deleted that are not in use
 

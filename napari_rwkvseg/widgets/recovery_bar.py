@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_rwkvseg.store.recovery import Recovery
+from napari_rwkvseg.widgets.hand import DoubleClick
 from napari_rwkvseg.widgets.listen import listen
 from napari_rwkvseg.widgets.style import GAP, MARGIN
 from napari_rwkvseg.workflow.safekeeping import Safekeeping
@@ -19,6 +20,7 @@ class RecoveryBar(QWidget):
     def __init__(self, safekeeping: Safekeeping, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._safekeeping = safekeeping
+        self._double = DoubleClick()
 
         self.text = QLabel()
         self.text.setObjectName("message")
@@ -54,12 +56,13 @@ class RecoveryBar(QWidget):
             self.text.setText(sentence(offer, datetime.now().astimezone()))
 
     def _discard(self) -> None:
-        """Delete at the second click: the first may have been meant for Later."""
-        if self._asked:
-            self._safekeeping.discard()
-        else:
+        """Delete at a second click: the first may have been meant for Later."""
+        if not self._asked:
             self._asked = True
+            self._double.begin()
             self.discard.setText("Really?")
+        elif self._double.over:
+            self._safekeeping.discard()
 
 
 def button(text: str, tooltip: str) -> QPushButton:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from napari_rwkvseg.widgets.hand import DoubleClick
 from napari_rwkvseg.widgets.listen import listen
 from napari_rwkvseg.widgets.style import GAP, muted
 from napari_rwkvseg.workflow import RunProgress, Workflow
@@ -17,6 +18,7 @@ class RunBox(QWidget):
     def __init__(self, workflow: Workflow, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._workflow = workflow
+        self._double = DoubleClick()
 
         self.button = QPushButton("Segment")
         self.button.setObjectName("primary")
@@ -41,10 +43,11 @@ class RunBox(QWidget):
         self._show_running()
 
     def _click(self) -> None:
-        if self._workflow.state.running:
-            self._workflow.cancel()
-        else:
+        if not self._workflow.state.running:
+            self._double.begin()
             self._workflow.segment()
+        elif self._double.over:
+            self._workflow.cancel()
 
     def _show_running(self, _: object = None) -> None:
         state = self._workflow.state

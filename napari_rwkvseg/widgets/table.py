@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_rwkvseg.engine.measure import Table
 from napari_rwkvseg.store.atomic import write_atomic
@@ -137,7 +138,10 @@ class ResultTable(QWidget):
             return
         old, model = self.view.model(), TableModel(measured.table, self)
         header = self.view.horizontalHeader()
-        model.sort(header.sortIndicatorSection(), header.sortIndicatorOrder())
+        column = self._sorted_column(measured.table)
+        with signals_blocked(header):  # the old table may have fewer columns
+            header.setSortIndicator(column, header.sortIndicatorOrder())
+        model.sort(column, header.sortIndicatorOrder())
         self.view.setModel(model)
         if old is not None:
             old.deleteLater()
@@ -149,6 +153,14 @@ class ResultTable(QWidget):
         self.hint.setVisible(not measured.table.rows)
         self.view.setVisible(bool(measured.table.rows))
         self.view.resizeColumnsToContents()
+
+    def _sorted_column(self, table: Table) -> int:
+        """Return where the column is by which the rows were sorted; -1 if there is none now."""
+        old, column = self.view.model(), self.view.horizontalHeader().sortIndicatorSection()
+        if old is None or not 0 <= column < len(old.table.columns):
+            return -1
+        name = old.table.columns[column]
+        return table.columns.index(name) if name in table.columns else -1
 
     def _jump(self, index: QModelIndex) -> None:
         measured, run = self._workflow.state.measured, self._workflow.results.run

@@ -23,6 +23,13 @@ def find_layer(viewer: Any, unique_id: Hashable) -> LayerLike | None:
     return next((layer for layer in viewer.layers if layer.unique_id == unique_id), None)
 
 
+def move(layer: LayerLike, old: Geometry, new: Geometry) -> None:
+    """Bring a layer from where its image lay to where it lies now."""
+    if not old.agrees(new):  # moving a layer makes napari draw it anew
+        for key, value in new.transforms.items():
+            setattr(layer, key, value)
+
+
 def meet(one: tuple[slice, ...], other: tuple[slice, ...]) -> bool:
     """Whether two regions have a pixel in common; where one has no slice it takes the whole."""
     return all(
@@ -160,6 +167,11 @@ class MaskLink:
         """Let the whole layer count as a person's: nothing here writes into it any more."""
         self._touched = self.theirs = True
 
+    def adopt(self) -> None:
+        """Let the layer be what it shows: a mask that was there before, all of it a person's."""
+        self._filled = True
+        self.keep_all()
+
     def select(self) -> None:
         """Make the layer the one that people paint on, unless it is gone."""
         layer = self.layer
@@ -171,6 +183,13 @@ class MaskLink:
         layer: Any = self.layer
         if layer is not None:
             layer.visible = True
+
+    def move(self, geometry: Geometry) -> None:
+        """Let the layer lie where its image lies now."""
+        layer = self.layer
+        if layer is not None:
+            move(layer, self.geometry, geometry)
+            self.geometry = geometry
 
     def write(self, labels: NDArray[Any], region: tuple[slice, ...]) -> bool:
         """Replace our last result inside `region`, without harm to edits or to undo.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_rwkvseg.adapters.from_layers import LayerLike
 from napari_rwkvseg.adapters.to_layers import Geometry, map_layer, mask_layer
 from napari_rwkvseg.engine.card import ModelCard
-from napari_rwkvseg.workflow.masks import MaskLink, find_layer
+from napari_rwkvseg.workflow.masks import MaskLink, find_layer, move
 from napari_rwkvseg.workflow.selecting import selecting_nothing
 
 Defer = Callable[[Callable[[], None]], None]
@@ -70,14 +70,16 @@ class Placer:
         on_filled: Callable[[MaskLink], None],
         base: NDArray[Any] | None = None,
         select: bool = True,
+        owner: Hashable = None,
     ) -> MaskLink:
         """Add a Labels layer; it shows `labels`, shape (*lead, H, W), some turns later.
 
         `base`, of the same shape, is what of them is the model's, if not all. `select` says
-        whether people shall have it in hand, as napari does with what is added.
+        whether people shall have it in hand, as napari does with what is added. `owner` is the
+        unique id of the image layer.
         """
         placeholder = np.zeros((1,) * labels.ndim, labels.dtype)
-        data, meta, _ = mask_layer(placeholder, name, geometry, card, objects)
+        data, meta, _ = mask_layer(placeholder, name, geometry, card, objects, owner)
         with selecting_nothing(self._viewer.layers):
             layer = self._real(self._viewer.add_labels(data, **meta, visible=False))
         link = MaskLink(self._viewer, layer, geometry, objects, on_edit)
@@ -143,12 +145,19 @@ class Placer:
         layer = None if ours is None else ours.layer_in(self._viewer)
         if ours is not None and layer is not None and np.shape(layer.data) == fitted.shape:
             layer.data = fitted
-            if not ours.geometry.agrees(geometry):
-                apply_geometry(layer, geometry)
+            move(layer, ours.geometry, geometry)
         else:
             data, meta, _ = map_layer(values, name, geometry, card, colormap)
             layer = self._real(self._viewer.add_image(data, **meta))
         self._maps[owner, kind] = _Map(layer.unique_id, layer.data, geometry)
+
+    def move_maps(self, owner: Hashable, geometry: Geometry) -> None:
+        """Let the maps of an image lie where the image lies now."""
+        for key, ours in self._maps.items():
+            layer = ours.layer_in(self._viewer) if key[0] == owner else None
+            if layer is not None:
+                move(layer, ours.geometry, geometry)
+                self._maps[key] = replace(ours, geometry=geometry)
 
     def forget(self, uid: Hashable) -> None:
         """Let go of the maps of a layer that was removed: an image, or a map itself."""
@@ -163,9 +172,3 @@ class Placer:
 
 def _position(layers: Any, layer: LayerLike) -> int:
     return next(i for i, other in enumerate(layers) if other.unique_id == layer.unique_id)
-
-
-def apply_geometry(layer: LayerLike, geometry: Geometry) -> None:
-    """Move a layer to where its image lies now."""
-    for key, value in geometry.transforms.items():
-        setattr(layer, key, value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,22 @@ from napari_rwkvseg.adapters.to_layers import (
     geometry_of,
     object_features,
 )
+from napari_rwkvseg.engine.card import ModelCard
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.prediction import Prediction
 from napari_rwkvseg.engine.progress import CancelToken, Job
 from napari_rwkvseg.workflow.choices import Message, Tone
-from napari_rwkvseg.workflow.jobs import Mask, Measured, Outcome, measure_mask, refine
+from napari_rwkvseg.workflow.jobs import (
+    Mask,
+    Measured,
+    Outcome,
+    measure_mask,
+    refine,
+    unpredicted,
+)
 from napari_rwkvseg.workflow.masks import MaskLink, find_layer
-from napari_rwkvseg.workflow.placing import Defer, Placer, apply_geometry
+from napari_rwkvseg.workflow.placing import Defer, Placer
 from napari_rwkvseg.workflow.runner import JobResult, Lanes, Latest
 from napari_rwkvseg.workflow.state import State
 
@@ -80,12 +88,17 @@ class Results:
         self._refining = Latest(lanes.refine, self._refine_job, self._refined)
         self._measuring = Latest(lanes.measure, self._measure_job, self._measured)
         state.events.image.connect(self._image_changed)
+        state.events.reading.connect(self.follow)
 
     @property
     def run(self) -> Run | None:
         """The last run on the chosen image."""
         image = self._state.image
         return None if image is None else self._runs.get(image.unique_id)
+
+    def knows(self, uid: Hashable) -> bool:
+        """Whether there is a run on an image."""
+        return uid in self._runs
 
     @property
     def busy(self) -> bool:
@@ -120,6 +133,20 @@ class Results:
         """Drop what belongs to a removed image; its mask layer stays."""
         self._runs.pop(uid, None)
         self._placer.forget(uid)
+
+    def follow(self, _: object = None) -> None:
+        """Let the results of the chosen image lie where it lies now, and measure in its units."""
+        layer, image, run = self._state.image, self._state.reading.image, self.run
+        if layer is None or image is None or run is None or not _same_pixels(image, run.image):
+            return
+        geometry = geometry_of(layer, image)
+        if geometry.agrees(run.geometry) and _same_steps(image, run.image):
+            return
+        run.geometry, run.image = geometry, image
+        run.read = replace(run.read, spacing=image.spacing, units=image.units)
+        self._placer.move_maps(run.uid, geometry)
+        run.link.move(geometry)
+        self._measuring.request()
 
     def show(
         self,
@@ -207,7 +234,33 @@ class Results:
             options.separate,
             on_edit=self._measuring.request,
             on_filled=filled,
+            owner=layer.unique_id,
         )
+
+    def take_over(
+        self, mask: LayerLike, layer: LayerLike, image: ImageData, read: ImageData, card: ModelCard
+    ) -> None:
+        """Watch a mask that is in the viewer already, as if it had been restored.
+
+        Parameters
+        ----------
+        mask : LayerLike
+            A Labels layer of the shape of the image.
+        layer, image, read
+            As for `show`.
+        card : ModelCard
+            Names the classes; its `objects` says what the labels are.
+        """
+        geometry = geometry_of(layer, image)
+        link = MaskLink(self._viewer, mask, geometry, card.objects, self._measuring.request)
+        link.adopt()
+        options = replace(self._state.options, separate=card.objects)
+        outcome = unpredicted(geometry.strip(np.asarray(mask.data)), card, options)
+        uid, names = layer.unique_id, card.class_names
+        run = Run(uid, image, read, geometry, outcome, link, options, names, restored=True)
+        self._runs[uid] = run
+        self.placed.emit(run)
+        self._measuring.request()
 
     def adopt(self, run: Run, outcome: Outcome) -> None:
         """Take note of a newer result that others wrote into the mask of a run."""
@@ -228,7 +281,7 @@ class Results:
         old: Any = run.link.layer
         if layer is not None and old is not None:
             mask = Mask(labels, run.options)
-            run.link = self._add(layer.name, run.geometry, run.outcome, mask, base)
+            run.link = self._add(layer, run.geometry, run.outcome, mask, base)
             old.visible = False
             self.placed.emit(run)
 
@@ -245,14 +298,12 @@ class Results:
         mask = outcome.mask
         old = None if link is None else link.layer
         if link is None or old is None:
-            return self._add(layer.name, geometry, outcome, mask)
+            return self._add(layer, geometry, outcome, mask)
         same_kind = link.objects == mask.options.separate
         if same_kind and link.write(mask.labels, outcome.prediction.region):
-            if not link.geometry.agrees(geometry):
-                apply_geometry(old, geometry)
-                link.geometry = geometry
+            link.move(geometry)
             return link
-        fresh = self._add(layer.name, geometry, outcome, mask)
+        fresh = self._add(layer, geometry, outcome, mask)
         if not link.pristine:
             notes.append(f"You edited {old.name}, so the result is in a new layer")
         elif _holds_more(link, outcome.prediction):
@@ -263,7 +314,7 @@ class Results:
 
     def _add(
         self,
-        image_name: str,
+        layer: LayerLike,
         geometry: Geometry,
         outcome: Outcome,
         mask: Mask,
@@ -271,13 +322,14 @@ class Results:
     ) -> MaskLink:
         return self._placer.add_mask(
             mask.labels,
-            f"{image_name} · mask",
+            f"{layer.name} · mask",
             geometry,
             outcome.prediction.card,
             mask.options.separate,
             on_edit=self._measuring.request,
             on_filled=lambda _: self._measuring.request(),
             base=base,
+            owner=layer.unique_id,
         )
 
     def _announce(self, notes: list[str]) -> None:
@@ -343,6 +395,14 @@ class Results:
     def _image_changed(self, image: LayerLike | None) -> None:
         run = self.run
         self._state.measured = None if run is None else run.measured
+
+
+def _same_pixels(image: ImageData, other: ImageData) -> bool:
+    return image.array is other.array and image.axes == other.axes
+
+
+def _same_steps(image: ImageData, other: ImageData) -> bool:
+    return (image.spacing, image.units) == (other.spacing, other.units)
 
 
 def _holds_more(link: MaskLink, prediction: Prediction) -> bool:

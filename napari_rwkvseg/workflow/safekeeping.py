@@ -225,8 +225,25 @@ class Safekeeping:
         if result.value is None:
             return
         source, recovery = result.value
-        if source == self._source and (recovery is None or recovery.folder not in self._later):
-            self.state.offer = recovery
+        if source != self._source or (recovery is not None and recovery.folder in self._later):
+            return
+        if recovery is not None and self._continues(recovery):
+            return
+        self.state.offer = recovery
+
+    def _continues(self, recovery: Recovery) -> bool:
+        """Go on with a journal whose mask is in the viewer, if it is: only its dock was closed."""
+        run, layer = self.workflow.results.run, self.workflow.state.image
+        if run is None or layer is None or not run.restored:
+            return False
+        shown = run.link.current()
+        if shown is None or not np.array_equal(shown, run.geometry.strip(recovery.mask)):
+            return False
+        about = Description.from_bytes(recovery.state)
+        run.link.reviewed = about.accepted
+        self._adopt(run.link, full_resolution(layer), recovery, about)
+        self.workflow.results.placed.emit(run)
+        return True
 
     # ------------------------------------------------------------------ watching
     def _placed(self, run: Run) -> None:

@@ -11,6 +11,8 @@ from napari_rwkvseg.errors import AmbiguousAxesError, BadImageError
 from napari_rwkvseg.workflow.choices import Reading
 from napari_rwkvseg.workflow.state import State
 
+# What a reading and the place of a mask follow from.
+WATCHED = ("data", "scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 NOTHING = Reading(
     text="Open an image: drag a file here, or File > Open Sample > RWKV Segmentation",
     problem="There is no image to segment. Open one, or try File > Open Sample.",
@@ -115,11 +117,11 @@ class Selection:
                 self.choose(layer)
 
     def _watch(self, layer: LayerLike | None) -> None:
-        """Read the chosen layer again when its array, pixel size, units or axes change."""
+        """Read the chosen layer again when its array, place, units or axes change."""
         for old, connect in ((self._watched, False), (layer, True)):
             if old is None:
                 continue
-            for name in ("data", "scale", "rotate", "affine", "units", "axis_labels"):
+            for name in WATCHED:
                 event = getattr(old.events, name, None)
                 if event is not None:
                     (event.connect if connect else event.disconnect)(self.read)

@@ -71,7 +71,7 @@ class Shelf:
         self._state = state
         self._runner = runner
         self._reload = reload
-        self._trashed: Any = None
+        self._trashed: list[tuple[str, Any]] = []  # names, and what brings them back
 
     def import_file(self, path: Path) -> None:
         """Check a model file and add it to the library."""
@@ -96,30 +96,32 @@ class Shelf:
     def delete(self, card: ModelCard) -> None:
         """Move a model to the trash; `undo` brings it back."""
         try:
-            self._trashed = self.library.delete(card.name)
+            trashed = self.library.delete(card.name)
         except RwkvSegError as error:
             self._say(str(error))
         else:
+            self._trashed.append((card.name, trashed))
             self._say(f"Deleted {card.name}.", Tone.NOTE)
             self._reload("")
 
     @property
     def can_undo(self) -> bool:
         """Whether a deleted model can be brought back."""
-        return self._trashed is not None
+        return bool(self._trashed)
 
     def undo(self) -> None:
-        """Bring the model back that was deleted last; does nothing if it is back already."""
-        trashed, self._trashed = self._trashed, None
-        if trashed is None:
+        """Bring the model back that was deleted last, and choose it; nothing if all are back."""
+        if not self._trashed:
             return
+        name, trashed = self._trashed.pop()
         try:
             self.library.restore(trashed)
         except RwkvSegError as error:
             self._say(str(error))
+            self._reload("")
         else:
-            self._say("The model is back.", Tone.DONE)
-        self._reload("")
+            self._say(f"{name} is back.", Tone.DONE)
+            self._reload(name)
 
     def _imported(self, result: JobResult) -> None:
         if result.error:

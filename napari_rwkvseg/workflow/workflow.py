@@ -111,8 +111,8 @@ class Workflow:
         state = self.state
         self._model = None  # another version may be active by now
         state.models = self._cards()
-        wanted = choose or (state.card.name if state.card else FIRST_MODEL)
-        matching = [card for card in state.models if card.name == wanted]
+        wanted = (choose or (state.card.name if state.card else ""), FIRST_MODEL)
+        matching = [card for name in wanted for card in state.models if card.name == name]
         self.choose_model(next(iter([*matching, *state.models]), None))
 
     def _cards(self) -> tuple[ModelCard, ...]:
@@ -252,8 +252,10 @@ class Workflow:
             return
         self.state.device = outcome.prediction.device
         changed = not ticket.fits(layer)
-        image, geometry, read = ticket.image, ticket.geometry, ticket.read
+        image, read = ticket.image, ticket.read
+        geometry = ticket.geometry if changed else geometry_of(layer, image)  # it may have moved
         self.results.show(layer, image, geometry, outcome, detached=changed, read=read)
+        self.results.follow()
         self.noted.emit(Mark.PREDICT, None)
         self.results.catch_up()
 

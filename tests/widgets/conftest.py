@@ -45,6 +45,18 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
+@pytest.fixture(autouse=True)
+def _each_click_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests click faster than people: two clicks are a double click only where a test says so."""
+    monkeypatch.setattr(QApplication, "doubleClickInterval", lambda: -1)
+
+
+@pytest.fixture
+def double_clicks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all clicks of a test belong to one double click."""
+    monkeypatch.setattr(QApplication, "doubleClickInterval", lambda: 10**9)
+
+
 @pytest.fixture
 def viewer(make_napari_viewer_proxy: Callable[..., Any]) -> Any:
     """A viewer as plugins get it, shown; whatever it leaves behind is an error."""

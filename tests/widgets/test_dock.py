@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
-from qtpy.QtWidgets import QLabel
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QAbstractSlider, QApplication, QComboBox, QLabel, QWidget
 
 from napari_rwkvseg.widgets.dock import PAGES, SegmentationDock, Tabs
 from napari_rwkvseg.widgets.style import DOCK_WIDTH
@@ -47,6 +49,15 @@ def test_a_click_makes_a_mask_and_a_table(desk: Desk) -> None:
     assert desk.tab.table.view.model().rowCount() == 2
     assert desk.dock.footer.device.text() == "CPU"
     assert desk.tab.run.button.text() == "Segment"
+
+
+@pytest.mark.usefixtures("double_clicks")
+def test_a_double_click_on_segment_runs_once_to_the_end(desk: Desk) -> None:
+    desk.viewer.add_image(blobs(), name="cells")
+    desk.click(desk.tab.run.button)
+    desk.click(desk.tab.run.button)
+    desk.wait_idle()
+    assert [layer.name for layer in desk.viewer.layers] == ["cells", "cells · mask"]
 
 
 def test_the_button_cancels_while_a_run_is_under_way(desk: Desk) -> None:
@@ -323,3 +334,30 @@ def test_making_the_dock_leaves_torch_alone() -> None:
 def test_doubt_is_named_where_the_model_has_some() -> None:
     assert "or tick Keep doubtful" in empty_text(doubts=True)
     assert "doubtful" not in empty_text(doubts=False)
+
+
+def wheel_over(widget: QWidget, turn: int = -120) -> None:
+    """Turn the wheel by two clicks over a widget, downwards, as the window system says it."""
+    place = QPointF(widget.rect().center())
+    everywhere = QPointF(widget.mapToGlobal(widget.rect().center()))
+    for _ in range(2):
+        event = QWheelEvent(
+            place, everywhere, QPoint(), QPoint(0, turn), Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+        )  # fmt: skip
+        QApplication.sendEvent(widget, event)
+
+
+def test_the_wheel_scrolls_the_page_and_changes_no_choice(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.viewer.add_image(blobs(), name="cells")
+    before = desk.state.options, desk.state.region
+    box = desk.tab.result
+    slider = box.threshold.findChild(QAbstractSlider)
+    for widget in (box.smallest, box.threshold, slider, *desk.tab.findChildren(QComboBox)):
+        wheel_over(widget)
+    assert (desk.state.options, desk.state.region) == before
+    monkeypatch.setattr(QApplication, "focusWidget", lambda: box.smallest)
+    wheel_over(box.smallest, turn=120)
+    assert desk.state.options != before[0]

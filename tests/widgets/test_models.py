@@ -60,6 +60,35 @@ def test_deleting_offers_undo_and_undo_brings_it_back(tab: ModelsTab) -> None:
     assert tab.undo_button.isHidden()
 
 
+def three_models(qtbot: QtBot) -> ModelsTab:
+    cards = [replace(fake_model().card, name=name) for name in ("aaa", "bbb", "ccc")]
+    tab = ModelsTab(Bench(*(replace(fake_model(), card=card) for card in cards)).workflow)
+    qtbot.addWidget(tab)
+    return tab
+
+
+@pytest.mark.usefixtures("double_clicks")
+def test_a_double_click_deletes_one_model(qtbot: QtBot) -> None:
+    tab = three_models(qtbot)
+    tab.list.setCurrentRow(1)
+    tab.delete_button.click()
+    tab.delete_button.click()
+    assert tab.list.count() == 2
+
+
+def test_undo_brings_all_back_that_were_deleted_the_last_first(qtbot: QtBot) -> None:
+    tab = three_models(qtbot)
+    for row in (2, 1):
+        tab.list.setCurrentRow(row)
+        tab.delete_button.click()
+    tab.undo_button.click()
+    assert tab.chosen is not None
+    assert tab.chosen.name == "bbb"
+    tab.undo_button.click()
+    assert (tab.list.count(), tab.chosen.name) == (3, "ccc")
+    assert tab.undo_button.isHidden()
+
+
 def test_undo_is_offered_where_only_versions_that_were_not_in_use_are_deleted(
     qtbot: QtBot, tmp_path: Path
 ) -> None:

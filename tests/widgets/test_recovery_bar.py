@@ -82,6 +82,35 @@ def test_discard_asks_once_more(desk: Desk, root: Path) -> None:
     assert journals(root) == 0
 
 
+def test_a_dock_that_is_opened_again_goes_on_with_the_strokes(
+    viewer: Any, qtbot: QtBot, root: Path
+) -> None:
+    first = Desk(viewer, qtbot, fake_model())
+    viewer.add_image(blobs(), name="cells")
+    mask = first.segment()
+    mask.paint((5, 60), 1)
+    qtbot.waitUntil(lambda: any(root.rglob("journal")), timeout=WAIT)
+    viewer.window.remove_dock_widget(first.dock)
+    second = Desk(viewer, qtbot, fake_model())
+    qtbot.waitUntil(lambda: not second.dock.workflow.results.busy, timeout=WAIT)
+    (journal,) = root.rglob("journal")
+    size = journal.stat().st_size
+    mask.paint((60, 60), 1)
+    qtbot.waitUntil(lambda: journal.stat().st_size > size, timeout=WAIT)
+    assert not second.dock.recovery.isVisible()
+    assert journals(root) == 1
+
+
+@pytest.mark.usefixtures("double_clicks")
+def test_a_double_click_on_discard_deletes_nothing(desk: Desk, root: Path) -> None:
+    leave_strokes(root)
+    offered(desk)
+    desk.click(desk.dock.recovery.discard)
+    desk.click(desk.dock.recovery.discard)
+    assert desk.dock.recovery.isVisible()
+    assert journals(root) == 1
+
+
 def test_a_painted_stroke_is_on_the_disk_while_the_window_is_open(desk: Desk, root: Path) -> None:
     desk.viewer.add_image(blobs(), name="cells")
     mask = desk.segment()

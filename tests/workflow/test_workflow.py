@@ -255,6 +255,24 @@ def test_maps_are_added_below_the_mask_and_refreshed(bench: Bench) -> None:
     assert bench.state.image is bench.viewer.layers[0]
 
 
+def test_a_mask_follows_its_image_during_and_after_the_run(bench: Bench) -> None:
+    image = bench.add(square())
+    bench.workflow.set_extras(Extras(probability=True))
+    bench.workflow.segment()
+    image.scale, image.units = (0.5, 0.5), ("um", "um")
+    bench.segmenting.finish()
+    mask, chance = bench.viewer.layers["cells · mask"], bench.viewer.layers["cells · probability"]
+    assert mask.scale.tolist() == chance.scale.tolist() == [0.5, 0.5]
+    assert bench.state.measured is not None
+    assert "area (µm²)" in bench.state.measured.table.columns
+    image.translate = (3, 4)
+    image.scale = (2, 2)
+    assert mask.translate.tolist() == chance.translate.tolist() == [3, 4]
+    assert mask.scale.tolist() == chance.scale.tolist() == [2, 2]
+    (row,) = bench.state.measured.table.rows
+    assert row[bench.state.measured.table.columns.index("area (µm²)")] == 4 * mask.data.sum()
+
+
 def test_maps_move_with_their_image_and_stay_where_somebody_put_them(bench: Bench) -> None:
     image = bench.add(square())
     bench.workflow.set_extras(Extras(probability=True))

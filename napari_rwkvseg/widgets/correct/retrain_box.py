@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QElapsedTimer
-from qtpy.QtWidgets import QApplication, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_rwkvseg.widgets.correct.curve_plot import CurvePlot
+from napari_rwkvseg.widgets.hand import DoubleClick
 from napari_rwkvseg.widgets.listen import listen
 from napari_rwkvseg.widgets.run_box import show_progress
 from napari_rwkvseg.widgets.style import GAP, combo, form, muted, name_row
@@ -20,8 +20,7 @@ class RetrainBox(QWidget):
     def __init__(self, correcting: Correcting, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._correcting = correcting
-        self._started = QElapsedTimer()
-        self._started.start()
+        self._double = DoubleClick()
 
         self.models = combo("The model that learns the corrections; it stays as it is")
         self.about = muted()
@@ -54,10 +53,10 @@ class RetrainBox(QWidget):
 
     def _click(self) -> None:
         if not self._correcting.state.running:
+            self._double.begin()
             self._correcting.models.retraining.start()
-            self._started.start()
-        elif self._started.elapsed() > QApplication.doubleClickInterval():
-            self._correcting.models.retraining.cancel()  # not for the second half of a double click
+        elif self._double.over:
+            self._correcting.models.retraining.cancel()
 
     def _choose(self, index: int) -> None:
         models = self._correcting.workflow.state.models
