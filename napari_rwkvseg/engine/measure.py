@@ -118,6 +118,27 @@ def measure(
     return Table(tuple(frames[0]) if frames else ("label",), tuple(rows))
 
 
+def boxes_of(labels: NDArray[np.integer]) -> dict[int, tuple[slice, ...]]:
+    """Return the bounding box of each label.
+
+    Parameters
+    ----------
+    labels : ndarray, integer, any shape
+        0 and below is background; other numbers may be as large as their type holds.
+
+    Returns
+    -------
+    dict of int to tuple of slice
+        One slice per axis, by label.
+    """
+    ids: Sequence[int] = range(1, 1 + int(labels.max(initial=0)))
+    if len(ids) > labels.size:  # SciPy makes a list as long as the largest number is large
+        ids = np.unique(labels[labels > 0]).tolist()
+        labels = np.where(labels > 0, 1 + np.searchsorted(ids, labels), 0)
+    found = scipy.ndimage.find_objects(labels)
+    return {n: box for n, box in zip(ids, found, strict=True) if box is not None}
+
+
 @dataclass(frozen=True)
 class _Grid:
     """The axes of one frame: a plane or a stack.
@@ -198,8 +219,8 @@ def _class_name(label: int, names: Sequence[str]) -> str:
 
 def _count_parts(labels: NDArray[np.integer], ids: NDArray[np.integer]) -> list[Cell]:
     """Return how many connected parts each label has."""
-    boxes = scipy.ndimage.find_objects(labels)
-    return [int(scipy.ndimage.label(labels[boxes[k - 1]] == k)[1]) for k in ids]
+    boxes = boxes_of(labels)
+    return [int(scipy.ndimage.label(labels[boxes[int(k)]] == k)[1]) for k in ids]
 
 
 def _means(values: NDArray[np.floating], which: NDArray[np.integer], n: int) -> list[Cell]:

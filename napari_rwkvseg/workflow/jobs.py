@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy  # its parts load at first use: in a worker, not while the dock opens
 from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.image import ImageData
-from napari_rwkvseg.engine.measure import Table, measure
+from napari_rwkvseg.engine.measure import Table, boxes_of, measure
 from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.prediction import Prediction
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
@@ -252,8 +251,7 @@ def measure_mask(
     )
     yield Progress(1, 2, "Measuring")
     token.raise_if_cancelled()
-    found = scipy.ndimage.find_objects(labels)
-    return Measured(table, {n: box for n, box in enumerate(found, start=1) if box is not None})
+    return Measured(table, boxes_of(labels))
 
 
 def mean_intensity(image: ImageData, token: CancelToken) -> NDArray[np.float32] | None:

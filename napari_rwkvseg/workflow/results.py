@@ -130,9 +130,13 @@ class Results:
         self._measuring.cancel()
 
     def forget(self, uid: Hashable) -> None:
-        """Drop what belongs to a removed image; its mask layer stays."""
+        """Drop what belongs to a removed image, whose mask layer stays, or to a removed mask."""
         self._runs.pop(uid, None)
         self._placer.forget(uid)
+        if not self._placer.busy:  # else another mask is about to take the place of one
+            for run in self._runs.values():
+                run.measured = None if run.link.layer is None else run.measured
+            self._image_changed(self._state.image)
 
     def follow(self, _: object = None) -> None:
         """Let the results of the chosen image lie where it lies now, and measure in its units."""

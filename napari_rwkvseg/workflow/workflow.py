@@ -115,6 +115,12 @@ class Workflow:
         matching = [card for name in wanted for card in state.models if card.name == name]
         self.choose_model(next(iter([*matching, *state.models]), None))
 
+    def keep_up(self) -> None:
+        """Read the library again if the chosen model is another one there by now."""
+        card = self.state.card
+        if card is not None and card not in self._cards():
+            self.reload_models()
+
     def _cards(self) -> tuple[ModelCard, ...]:
         """Return the cards that can be read; of damaged files people are told, each time once."""
         cards, problems = [], []
@@ -223,8 +229,8 @@ class Workflow:
 
     def load(self, name: str) -> Model:
         """Return a model, from memory if it was the last one used (called in jobs)."""
-        if self._model is None or self._model.card.name != name:
-            self._model = self.library.load(name)
+        if self._model is None or self._model.card != self.library.card(name):
+            self._model = self.library.load(name)  # another window may have put another one there
         return self._model
 
     def _progressed(self, event: Progress) -> None:

@@ -15,7 +15,7 @@ from hypothesis.strategies import integers
 from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.card import RESEARCH_ONLY
-from napari_rwkvseg.engine.measure import Table, measure
+from napari_rwkvseg.engine.measure import Table, boxes_of, measure
 
 TWO = np.array([[1, 1, 0, 2], [1, 1, 0, 2]], np.int32)
 NAMES = ("tumour", "lesion")
@@ -148,6 +148,20 @@ class TestEmpty:
 
     def test_no_frame_at_all_has_no_rows(self) -> None:
         assert measured(np.zeros((0, 2, 2), int), "tyx") == {"label": []}
+
+
+class TestBoxes:
+    @pytest.mark.parametrize("huge", [7, 2_000_000_000])
+    def test_a_number_may_be_as_large_as_it_likes(self, huge: int) -> None:
+        labels = np.where(TWO == 2, huge, TWO)
+        labels[0, 2] = -1
+        assert boxes_of(labels) == {
+            1: (slice(0, 2), slice(0, 2)), huge: (slice(0, 2), slice(3, 4))
+        }  # fmt: skip
+        assert measured(labels, objects=False)["class"][1] == f"label {huge}"
+
+    def test_nothing_has_none(self) -> None:
+        assert boxes_of(np.zeros((2, 3), np.uint8)) == {}
 
 
 class TestErrors:

@@ -273,6 +273,16 @@ def test_a_mask_follows_its_image_during_and_after_the_run(bench: Bench) -> None
     assert row[bench.state.measured.table.columns.index("area (µm²)")] == 4 * mask.data.sum()
 
 
+def test_the_table_goes_with_its_mask(bench: Bench) -> None:
+    bench.add(square())
+    mask = bench.run()
+    assert bench.state.measured is not None
+    bench.viewer.layers.remove(mask)
+    assert bench.state.measured is None
+    bench.run()
+    assert bench.state.measured is not None
+
+
 def test_maps_move_with_their_image_and_stay_where_somebody_put_them(bench: Bench) -> None:
     image = bench.add(square())
     bench.workflow.set_extras(Extras(probability=True))
@@ -325,6 +335,23 @@ def test_nuclei_are_chosen_first_where_they_are_there(names: tuple[str, ...], ch
     bench.workflow.reload_models("brain")
     bench.workflow.reload_models()
     assert bench.state.card.name == "brain"
+
+
+def test_a_model_is_read_once_and_again_where_another_program_put_another_version(
+    tmp_path: Path,
+) -> None:
+    library = Library(tmp_path / "own", bundled=tmp_path / "none")
+    library.install(small_model(0, name="cells"))
+    workflow = Workflow(ViewerModel(), library, Lanes(*(StepRunner() for _ in range(4))))
+    first = workflow.load("cells")
+    assert workflow.load("cells") is first
+    Library(tmp_path / "own", bundled=tmp_path / "none").install(
+        small_model(1, name="cells", metrics={"dice_mean": 0.8, "n": 3})
+    )
+    assert workflow.load("cells") is not first
+    assert workflow.state.card != library.card("cells")
+    workflow.keep_up()
+    assert workflow.state.card == library.card("cells")
 
 
 def test_a_model_of_objects_proposes_separate_objects() -> None:

@@ -58,6 +58,7 @@ class Versions:
         elif result.value is not None:
             state = self._context.state
             state.versions, reported = result.value
+            self._context.workflow.keep_up()
             if report is not None and report is state.report:
                 state.standing = _standing(reported, report.sha256)
 
