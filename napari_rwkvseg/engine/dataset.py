@@ -77,22 +77,29 @@ def read_index(folder: Path, split: str | None = None) -> tuple[Record, ...]:
     Raises
     ------
     DatasetError
-        If there is no index, a column is missing, or the part is empty.
+        If there is no index, it is no table, a column is missing, or the part is empty.
     """
     path = folder / INDEX
     if not path.is_file():
         raise DatasetError(f"{folder} has no {INDEX}. Name a folder with images/, masks/, {INDEX}.")
-    with path.open(newline="", encoding="utf-8-sig") as file:  # Excel puts a mark before UTF-8
-        lines = csv.DictReader(file)
-        missing = [column for column in COLUMNS if column not in (lines.fieldnames or ())]
-        if missing:
-            raise DatasetError(f"{path} lacks the columns {', '.join(missing)}. Add them.")
-        records = tuple([_record(line, folder, lines.line_num) for line in lines])
+    try:
+        records = _read_records(path, folder)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} is no table ({error}). Save it as CSV in UTF-8.") from error
     chosen = tuple(record for record in records if split in (None, record.split))
     if not chosen:
         known = ", ".join(sorted({record.split for record in records})) or "none"
         raise DatasetError(f'{path} has no split "{split}". Splits in it: {known}.')
     return chosen
+
+
+def _read_records(path: Path, folder: Path) -> tuple[Record, ...]:
+    with path.open(newline="", encoding="utf-8-sig") as file:  # Excel puts a mark before UTF-8
+        lines = csv.DictReader(file)
+        missing = [column for column in COLUMNS if column not in (lines.fieldnames or ())]
+        if missing:
+            raise DatasetError(f"{path} lacks the columns {', '.join(missing)}. Add them.")
+        return tuple([_record(line, folder, lines.line_num) for line in lines])
 
 
 def _record(line: Mapping[str, str | None], folder: Path, number: int) -> Record:

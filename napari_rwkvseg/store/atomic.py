@@ -98,7 +98,8 @@ def sweep_temporaries(folder: Path) -> int:
 def _open_temporary(path: Path) -> tuple[Path, BinaryIO]:
     """Create and lock a new file beside `path`."""
     while True:
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}{SUFFIX}")
+        # no part of its name: that may be as long as the disk allows
+        temporary = path.with_name(f".{secrets.token_hex(6)}{SUFFIX}")
         file = temporary.open("xb")
         # a sweep may come between creation and lock: then try another name
         if try_lock(file) and temporary.exists():

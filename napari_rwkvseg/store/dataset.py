@@ -12,7 +12,8 @@ from napari_rwkvseg.engine.dataset import DatasetError, Record, Sample
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.intensity import check_channels, measure_window, normalise, to_channels
 from napari_rwkvseg.engine.progress import Job, Progress
-from napari_rwkvseg.store.formats import read_image, read_labels
+from napari_rwkvseg.store.formats.geometry import Geometry
+from napari_rwkvseg.store.formats.opening import read_pixels, to_image, to_labels
 
 
 def read_pair(record: Record) -> tuple[ImageData, NDArray[np.integer]]:
@@ -29,14 +30,33 @@ def read_pair(record: Record) -> tuple[ImageData, NDArray[np.integer]]:
     BadImageError
         If a file cannot be read.
     DatasetError
-        If the mask has another shape than the image.
+        If the mask has another shape than the image, or lies elsewhere by its header.
     """
-    image, labels = read_image(record.image), read_labels(record.mask)
+    source, truth = read_pixels(record.image), read_pixels(record.mask)
+    image = to_image(record.image.name, source)
+    labels = to_labels(record.mask.name, truth)
     shapes = labels.shape, image.spatial_shape
     if len({tuple(side for side in shape if side > 1) for shape in shapes}) == 1:
         labels = labels.reshape(image.spatial_shape)  # formats drop axes of length 1
     check_shape(labels, image, record.name)
+    _check_place(record, source.geometry, truth.geometry)
     return image, labels
+
+
+def _check_place(record: Record, image: Geometry | None, mask: Geometry | None) -> None:
+    """Check that both were turned upright alike: each only goes by its own header."""
+    pair = f"{record.name}: {record.image.name} and {record.mask.name}"
+    known = [one for one in (image, mask) if one is not None and one.oriented]
+    if len(known) == 2 and not known[0].lies_on(known[1]):
+        raise DatasetError(
+            f"{pair} lie in different places by their headers. "
+            "Save the mask with the affine of the image."
+        )
+    if len(known) == 1 and known[0].turned:
+        raise DatasetError(
+            f"{pair} may be turned against each other, for only one of them says how it lies in "
+            "the patient. Save both as NIfTI with the same affine."
+        )
 
 
 def check_shape(mask: NDArray[Any], image: ImageData, name: str = "") -> None:

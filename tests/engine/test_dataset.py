@@ -44,6 +44,13 @@ def test_what_is_missing_is_named(
         read_index(write_index(tmp_path, text), split)
 
 
+@pytest.mark.parametrize("more", [b'"c,' + b"x" * 140_000, b"c\xff,i/c,m/c,val\n"])
+def test_what_is_no_table_is_refused(tmp_path: Path, more: bytes) -> None:
+    (tmp_path / "index.csv").write_bytes(TWO.encode() + more)
+    with pytest.raises(DatasetError, match=r"index\.csv is no table .* Save it as CSV in UTF-8"):
+        read_index(tmp_path)
+
+
 def test_a_mark_before_the_text_is_no_part_of_it(tmp_path: Path) -> None:
     (tmp_path / "index.csv").write_text(TWO, encoding="utf-8-sig")
     assert [record.name for record in read_index(tmp_path)] == ["b", "a"]

@@ -24,6 +24,13 @@ def test_a_new_file_is_written(tmp_path):
     assert (tmp_path / "new").read_bytes() == b"content"
 
 
+@pytest.mark.skipif(atomic.WINDOWS, reason="Windows limits paths, not names")
+def test_a_name_as_long_as_the_disk_allows_is_written(tmp_path):
+    name = "x" * os.pathconf(tmp_path, "PC_NAME_MAX")
+    write_atomic(tmp_path / name, b"content")
+    assert (tmp_path / name).read_bytes() == b"content"
+
+
 def test_an_old_file_is_replaced(old):
     write_atomic(old, b"new")
     assert old.read_bytes() == b"new"

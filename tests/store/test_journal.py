@@ -163,6 +163,11 @@ class TestSnapshot:
         small.clock.now += 59
         assert not small.sweep()
 
+    def test_though_the_clock_was_set_back(self, small: Painter) -> None:
+        self.fill(small)
+        small.clock.now -= 3600
+        assert small.sweep()
+
     def test_not_while_it_is_short(self, it: Painter) -> None:
         self.fill(it)
         it.clock.now += 61

@@ -20,7 +20,7 @@ from napari_rwkvseg.engine.hints import SourceHints
 from napari_rwkvseg.engine.units import PIXEL
 from napari_rwkvseg.errors import BadImageError
 from napari_rwkvseg.store.formats.dicom_geometry import (
-    affine_of,
+    affine_of_frames,
     frame_axis,
     functional,
     pixel_spacing,
@@ -51,7 +51,7 @@ def read_dicom(path: Path) -> FilePixels:
     units = (unit,) * len(lead) + (plane_unit, plane_unit) + (PIXEL,) * rgb
     likely = axes.replace(UNKNOWN, "z") if UNKNOWN in axes else ""
     shape = values.shape[: values.ndim - rgb][::-1]
-    affine = affine_of(dataset, step if unit == "mm" else 1.0)
+    affine = affine_of_frames(dataset, n_frames(dataset), step if unit == "mm" else 1.0)
     geometry = None
     if affine is not None:
         values, geometry = upright(values, axes, affine, shape)
@@ -96,16 +96,21 @@ def decode(path: Path, dataset: Dataset) -> npt.NDArray[Any]:
 def _check_header(path: Path, dataset: Dataset) -> None:
     if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise BadImageError(path.name, "this DICOM file holds no image", "Choose an image file")
-    lacking = [name for name in ("Rows", "Columns", "BitsAllocated") if name not in dataset]
-    if lacking:
-        reason = f"the DICOM header lacks {' and '.join(lacking)}"
-        raise BadImageError(path.name, reason, "Export it again from the archive")
+    check_tags(path, dataset, "Rows", "Columns", "BitsAllocated")
     samples = int(dataset.get("SamplesPerPixel", 1))
     shape = (n_frames(dataset), int(dataset.Rows), int(dataset.Columns), samples)
     bits = int(dataset.BitsAllocated)
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         _check_length(path, dataset, shape, bits)
     check_size(path.name, shape, max(1, bits // 8))
+
+
+def check_tags(path: Path, dataset: Dataset, *names: str) -> None:
+    """Raise `BadImageError` naming the elements that are missing or empty."""
+    lacking = [name for name in names if dataset.get(name) in (None, "")]
+    if lacking:
+        reason = f"the DICOM header lacks {' and '.join(lacking)}"
+        raise BadImageError(path.name, reason, "Export it again from the archive")
 
 
 def _check_length(path: Path, dataset: Dataset, shape: Sequence[int], bits: int) -> None:

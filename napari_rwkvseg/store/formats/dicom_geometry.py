@@ -49,16 +49,22 @@ def frame_axis(dataset: Dataset) -> tuple[str, float, str]:
 
 def frame_positions(dataset: Dataset) -> Vector | None:
     """Return where each frame of an enhanced file lies along its normal, or None."""
+    origins, cosines = _frame_origins(dataset), _cosines(dataset)
+    if cosines is None or not len(origins):
+        return None
+    return origins @ np.cross(cosines[0], cosines[1])
+
+
+def _frame_origins(dataset: Dataset) -> Vector:
+    """Return the position of each frame of an enhanced file, shape (n, 3), or (0, 3)."""
     planes = [
         plane
         for item in dataset.get("PerFrameFunctionalGroupsSequence") or ()
         for plane in item.get("PlanePositionSequence") or ()
     ]
     origins = [_numbers(plane.get("ImagePositionPatient")) for plane in planes]
-    cosines = _cosines(dataset)
-    if cosines is None or not origins or any(len(origin) != 3 for origin in origins):
-        return None
-    return np.array(origins) @ np.cross(cosines[0], cosines[1])
+    whole = all(len(origin) == 3 for origin in origins)
+    return np.array(origins if whole else [], dtype=np.float64).reshape(-1, 3)
 
 
 def slice_position(dataset: Dataset) -> float | None:
@@ -93,6 +99,37 @@ def gap_notes(positions: Sequence[float]) -> tuple[str, ...]:
     return (f"Slices not equally spaced ({usual:.1f} expected, {where}).",)
 
 
+def affine_of_frames(dataset: Dataset, count: int, step: float) -> Vector | None:
+    """Return what `affine_of` does, for the frames of one file.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The whole file.
+    count : int
+        Number of frames.
+    step : float
+        Their distance in mm, as far as it is known.
+    """
+    origins, cosines = _frame_origins(dataset), _cosines(dataset)
+    spacing, _ = pixel_spacing(dataset)
+    offsets = _numbers(dataset.get("GridFrameOffsetVector")) or [0.0]
+    as_one = affine_of(dataset, -step if offsets[-1] < offsets[0] else step)
+    if cosines is None or not spacing or len(origins) != count or not _one_direction(dataset):
+        return as_one
+    if count == 1:
+        return _affine(cosines, spacing, np.cross(*cosines) * step, origins[0])
+    ways = np.diff(origins, axis=0)
+    way = ways.mean(axis=0)
+    uneven = np.linalg.norm(ways - way, axis=1).max() > TOLERANCE * np.linalg.norm(way)
+    return as_one if uneven or not way.any() else _affine(cosines, spacing, way, origins[0])
+
+
+def _one_direction(dataset: Dataset) -> bool:
+    groups = functional(dataset, "PlaneOrientationSequence", every=True)
+    return len({orientation(group) for group in groups}) <= 1
+
+
 def affine_of(dataset: Dataset, step: float, last: Dataset | None = None) -> Vector | None:
     """Return the (4, 4) NIfTI affine of columns, rows, slices; None without a position.
 
@@ -110,12 +147,22 @@ def affine_of(dataset: Dataset, step: float, last: Dataset | None = None) -> Vec
     spacing, _ = pixel_spacing(dataset)
     if cosines is None or len(origin) != 3 or not spacing:
         return None
-    along_row, along_column = cosines
+    way = _across(np.cross(*cosines), origin, last) * step
+    return _affine(cosines, spacing, way, origin)
+
+
+def _affine(
+    cosines: tuple[Vector, Vector],
+    spacing: tuple[float, ...],
+    way: Vector,
+    origin: Sequence[float] | Vector,
+) -> Vector:
+    """Return the affine of planes that lie one `way` apart, the first at `origin`."""
     affine = np.eye(4)
     # PixelSpacing is (between rows, between columns); walking along a row crosses columns.
-    affine[:3, 0] = along_row * spacing[1]
-    affine[:3, 1] = along_column * spacing[0]
-    affine[:3, 2] = _across(np.cross(along_row, along_column), origin, last) * step
+    affine[:3, 0] = cosines[0] * spacing[1]
+    affine[:3, 1] = cosines[1] * spacing[0]
+    affine[:3, 2] = way
     affine[:3, 3] = origin
     return _LPS_TO_RAS @ affine
 

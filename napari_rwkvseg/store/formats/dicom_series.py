@@ -13,7 +13,14 @@ from pydicom.dataset import Dataset
 from napari_rwkvseg.engine.hints import SourceHints
 from napari_rwkvseg.engine.units import PIXEL
 from napari_rwkvseg.errors import BadImageError
-from napari_rwkvseg.store.formats.dicom import decode, is_inverted, n_frames, open_dicom, read_dicom
+from napari_rwkvseg.store.formats.dicom import (
+    check_tags,
+    decode,
+    is_inverted,
+    n_frames,
+    open_dicom,
+    read_dicom,
+)
 from napari_rwkvseg.store.formats.dicom_geometry import (
     affine_of,
     gap_notes,
@@ -23,7 +30,7 @@ from napari_rwkvseg.store.formats.dicom_geometry import (
     usual_step,
 )
 from napari_rwkvseg.store.formats.geometry import upright
-from napari_rwkvseg.store.formats.pixels import UNKNOWN, FilePixels, check_size
+from napari_rwkvseg.store.formats.pixels import UNKNOWN, FilePixels, check_size, decoding
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +67,10 @@ def read_series(folder: Path) -> FilePixels:
     first = slices[0].header
     shape = (len(slices), int(first.Rows), int(first.Columns), int(first.get("SamplesPerPixel", 1)))
     check_size(folder.name, shape, 4)
-    volume = _stack([decode(one.path, open_dicom(one.path)) for one in slices])
+    volume = _stack(folder.name, [decode(one.path, open_dicom(one.path)) for one in slices])
     rgb = volume.ndim == 4
     letter, step, unit, notes = stacking(slices)
-    spacing, more = pixel_spacing(first)
+    spacing, more = plane_spacing(slices)
     plane_unit = "mm" if spacing else PIXEL
     axes = letter + "yx" + "s" * rgb
     affine, geometry = affine_of(first, step, slices[-1].header), None
@@ -83,8 +90,11 @@ def read_series(folder: Path) -> FilePixels:
     )
 
 
-def _stack(planes: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+def _stack(name: str, planes: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     """Stack slices; one slice with its own rescale turns all to float32 (PET)."""
+    if len({plane.ndim for plane in planes}) > 1:
+        remedy = "Put each kind into its own folder"
+        raise BadImageError(name, "holds grey slices and slices in colour", remedy)
     dtype = np.result_type(*{plane.dtype for plane in planes})
     return np.stack([plane.astype(dtype, copy=False) for plane in planes])
 
@@ -110,8 +120,14 @@ def find_series(folder: Path) -> list[Slice]:
     images = [(path, header) for path, header in headers if "Rows" in header]
     if not images:
         raise BadImageError(folder.name, "holds no DICOM image", "Choose the folder of the slices")
-    _check_one_series(folder.name, [header for _, header in images])
-    slices = [Slice(path, header, slice_position(header)) for path, header in images]
+    with decoding(folder, "DICOM series"):
+        for path, header in images:
+            check_tags(path, header, "Rows", "Columns")
+        _check_one_series(folder.name, [header for _, header in images])
+        return _sorted([Slice(path, header, slice_position(header)) for path, header in images])
+
+
+def _sorted(slices: list[Slice]) -> list[Slice]:
     # File names and instance numbers often run against the patient: places decide.
     if all(one.position is not None for one in slices):
         return sorted(slices, key=lambda one: one.position or 0.0)
@@ -135,6 +151,15 @@ def _check_one_series(name: str, headers: list[Dataset]) -> None:
         raise BadImageError(name, f"slices differ in size ({found})", "Keep one size per folder")
     if len({orientation(header) for header in headers}) > 1:
         raise BadImageError(name, "slices differ in direction", "Keep one direction per folder")
+
+
+def plane_spacing(slices: list[Slice]) -> tuple[tuple[float, ...], tuple[str, ...]]:
+    """Return what `pixel_spacing` says of the first slice, and a note if others differ."""
+    found = [pixel_spacing(one.header) for one in slices]
+    spacing, notes = found[0]
+    if all(len(other) == len(spacing) and np.allclose(other, spacing, 1e-3) for other, _ in found):
+        return spacing, notes
+    return spacing, (*notes, "Slices differ in pixel spacing: that of the first is taken for all.")
 
 
 def stacking(slices: list[Slice]) -> tuple[str, float, str, tuple[str, ...]]:

@@ -6,13 +6,18 @@ indices (i, j, k) = (column, row, slice) to millimetres in NIfTI's R, A, S coord
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
+
+from napari_rwkvseg.store.formats.tiff_write import CENTIMETERS
+
+_ROUNDING = 0.5  # voxels: headers of one volume differ by rounding
 
 Affine = npt.NDArray[np.float64]
 
@@ -40,6 +45,42 @@ class Geometry:
     flips: tuple[bool, bool, bool] = (False, False, False)
     oriented: bool = True
     unit: str = "mm"
+
+    @property
+    def millimetres(self) -> Affine:
+        """The affine in millimetres, as NIfTI files of ours have it."""
+        return np.diag([*[10 * CENTIMETERS[self.unit]] * 3, 1.0]) @ self.affine
+
+    @property
+    def turned(self) -> bool:
+        """Whether our array looks different from the stored one."""
+        return any(back and n > 1 for back, n in zip(self.flips, self.shape, strict=False))
+
+    def as_meant(self, axes: str) -> Geometry:
+        """Return the geometry of an array that is read as `axes`: only slices run upwards.
+
+        Parameters
+        ----------
+        axes : str
+            Letters of the array; where its third axis from the end is no z (frames, channels),
+            it runs as it was stored.
+        """
+        i, j, k = self.flips
+        third = axes.removesuffix("s")[-3:-2]  # none in a plane
+        return replace(self, flips=(i, j, k and third in ("", "z")))
+
+    def lies_on(self, other: Geometry) -> bool:
+        """Whether the voxels of both arrays, which have one shape, lie in the same places."""
+        apart = np.linalg.norm(self._corners() - other._corners(), axis=1).max()
+        sides = np.linalg.norm(self.millimetres[:3, :3], axis=0)
+        return bool(apart <= _ROUNDING * min(sides))
+
+    def _corners(self) -> npt.NDArray[np.float64]:
+        """Return the places of the corner voxels of our array in mm, shape (8, 3)."""
+        lengths = zip((*self.shape, 1)[:3], self.flips, strict=True)
+        ends = [(n - 1, 0) if back else (0, n - 1) for n, back in lengths]
+        voxels = np.array(list(itertools.product(*ends)))
+        return voxels @ self.millimetres[:3, :3].T + self.millimetres[:3, 3]
 
     def to_metadata(self) -> dict[str, Any]:
         """Return plain values for a layer's metadata: geometry only, nothing about a person."""

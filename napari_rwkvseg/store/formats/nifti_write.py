@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,12 +50,12 @@ def nifti_bytes(
         If the array does not fit the source volume, or the format.
     """
     steps = dict(zip(axes, zip(spacing, units, strict=True), strict=True))
-    stored = _stored_order(array, axes)
     if geometry is not None:
-        stored = _on_grid(name, flip(stored, geometry.flips), geometry)
-        affine = np.diag([*[10 * CENTIMETERS[geometry.unit]] * 3, 1.0]) @ geometry.affine
+        stored = flip(_on_grid(name, array, axes, geometry), geometry.flips)
+        affine = geometry.millimetres
         code = _SCANNER if geometry.oriented else _UNKNOWN
     else:
+        stored = _stored_order(array, axes)
         affine, code = _plain_affine(steps), _UNKNOWN
     image = _fresh(name, stored, affine)
     image.header.set_xyzt_units("mm", "sec")
@@ -88,15 +87,20 @@ def _stored_order(array: npt.NDArray[Any], axes: str) -> npt.NDArray[Any]:
     return stored
 
 
-def _on_grid(name: str, stored: npt.NDArray[Any], geometry: Geometry) -> npt.NDArray[Any]:
-    """Give a volume the source's shape again, with its axes of length 1."""
+def _on_grid(name: str, array: npt.NDArray[Any], axes: str, geometry: Geometry) -> npt.NDArray[Any]:
+    """Give a volume the source's order and shape again, with its axes of length 1."""
     volume, grid = (*geometry.shape, 1)[:3], geometry.shape
-    if stored.size == math.prod(grid) and stored.shape[:2] == grid[:2]:
-        return stored.reshape(grid)
+    if _used(array.T.shape) == _used(grid):  # whatever the axes mean: read in reverse order
+        return array.T.reshape(grid)
+    stored = _stored_order(array, axes)
     if stored.shape[:3] == volume:  # a source of several volumes, or probabilities per class
         return stored
     reason = f"result of shape {stored.shape} does not fit the source, {grid}"
     raise BadImageError(name, reason, "Save it as TIFF")
+
+
+def _used(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(side for side in shape if side > 1)
 
 
 def _plain_affine(steps: dict[str, tuple[float, str]]) -> Affine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def read_npy(path: Path) -> FilePixels:
         For objects, text, times, complex values, fewer than two axes, a header that promises
         more than the file or the memory holds.
     """
-    with decoding(path, "numpy file"):
+    with decoding(path, "numpy file", tokenize.TokenError):
         shape, dtype, start = _read_header(path)
     check_dtype(path.name, dtype)
     check_size(path.name, shape, dtype.itemsize)

@@ -1,8 +1,12 @@
-"""Open any image file the project reads; the content decides the format, not the name."""
+"""Open any image file the project reads; the content decides the format, not the name.
+
+Only NIfTI needs its ending as well: it says whether the file is packed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +16,7 @@ from napari_rwkvseg.engine.image import ImageData, interpret
 from napari_rwkvseg.errors import BadImageError
 from napari_rwkvseg.store.formats.dicom import read_dicom
 from napari_rwkvseg.store.formats.dicom_series import has_dicom, read_series
+from napari_rwkvseg.store.formats.geometry import Geometry
 from napari_rwkvseg.store.formats.nifti import is_nifti_header, read_nifti
 from napari_rwkvseg.store.formats.npy import read_npy
 from napari_rwkvseg.store.formats.pixels import UNKNOWN, FilePixels, check_file
@@ -81,12 +86,16 @@ def read_image(path: str | Path, axes: str | None = None) -> ImageData:
         If the file cannot be read as an image; one sentence with file, reason and remedy.
     """
     path = Path(path)
-    pixels = read_pixels(path)
+    return to_image(path.name, read_pixels(path), axes)
+
+
+def to_image(name: str, pixels: FilePixels, axes: str | None = None) -> ImageData:
+    """Say what the pixels of a file mean, see `read_image`."""
     known = pixels.axes if UNKNOWN not in pixels.axes else None
     grid = len(pixels.axes) - pixels.is_rgb
-    return interpret(
+    image = interpret(
         pixels.array,
-        name=path.name,
+        name=name,
         rgb=pixels.is_rgb,
         axes=axes or known,
         axis_labels=[letter if letter in "tzcn" else "" for letter in pixels.axes[:grid]],
@@ -94,6 +103,16 @@ def read_image(path: str | Path, axes: str | None = None) -> ImageData:
         units=pixels.units[:grid],
         hints=pixels.hints,
     )
+    return _frames_as_stored(image, pixels.geometry)
+
+
+def _frames_as_stored(image: ImageData, geometry: Geometry | None) -> ImageData:
+    """Turn back what was taken for slices and is something else: upwards means nothing there."""
+    if geometry is None or geometry.as_meant(image.axes).flips == geometry.flips:
+        return image
+    steps = [slice(None)] * len(image.axes)
+    steps[len(image.axes.removesuffix("s")) - 3] = slice(None, None, -1)
+    return replace(image, array=image.array[tuple(steps)])
 
 
 def read_labels(path: str | Path) -> npt.NDArray[np.unsignedinteger]:
@@ -111,16 +130,20 @@ def read_labels(path: str | Path) -> npt.NDArray[np.unsignedinteger]:
         If the file holds no whole numbers or ids outside 0 to 65535.
     """
     path = Path(path)
-    pixels = read_pixels(path)
+    return to_labels(path.name, read_pixels(path))
+
+
+def to_labels(name: str, pixels: FilePixels) -> npt.NDArray[np.unsignedinteger]:
+    """Take the pixels of a file for ids, see `read_labels`."""
     if pixels.is_rgb:
         remedy = "Save it with one number per pixel"
-        raise BadImageError(path.name, "is a colour picture, not a mask", remedy)
+        raise BadImageError(name, "is a colour picture, not a mask", remedy)
     values = np.asarray(pixels.array)
     if values.dtype.kind == "f":
         if not np.array_equal(values, np.round(values)):
-            raise BadImageError(path.name, "holds fractions, not ids", "Save it as integers")
+            raise BadImageError(name, "holds fractions, not ids", "Save it as integers")
         values = values.astype(np.int64)
-    _check_ids(path.name, values)
+    _check_ids(name, values)
     return values.astype(np.uint8 if values.max(initial=0) <= 255 else np.uint16)
 
 
@@ -145,7 +168,7 @@ def detect(path: Path) -> str:
     BadImageError
         If it is missing, empty, a folder without images, or of no format read here.
     """
-    expected = _SUFFIXES.get(path.suffix.lower(), "image file")
+    expected = _SUFFIXES.get(path.suffix.lower(), "known image file")
     if path.is_dir() and path.suffix.lower() not in _SUFFIXES:
         return _detect_folder(path)
     check_file(path, expected)

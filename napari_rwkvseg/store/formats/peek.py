@@ -13,10 +13,10 @@ from napari_rwkvseg.engine.hints import NO_HINTS, SourceHints
 from napari_rwkvseg.errors import BadImageError
 from napari_rwkvseg.store.formats.dicom import is_inverted, n_frames, open_dicom
 from napari_rwkvseg.store.formats.dicom_geometry import frame_axis, pixel_spacing
-from napari_rwkvseg.store.formats.dicom_series import find_series, stacking
+from napari_rwkvseg.store.formats.dicom_series import find_series, plane_spacing, stacking
 from napari_rwkvseg.store.formats.opening import detect
 from napari_rwkvseg.store.formats.pixels import UNKNOWN, decoding
-from napari_rwkvseg.store.formats.tiff import tiff_hints
+from napari_rwkvseg.store.formats.tiff import check_whole, tiff_hints
 from napari_rwkvseg.store.formats.zarr_store import absent_notes, open_zarr
 
 
@@ -37,9 +37,9 @@ def peek(path: str | Path, shape: Sequence[int] = ()) -> SourceHints:
     """
     path = Path(path)
     try:
-        kind = detect(path)
-        look = _LOOKS.get(kind)
-        return NO_HINTS if look is None else look(path, tuple(shape))
+        with decoding(path, "file"):
+            look = _LOOKS.get(detect(path))
+            return NO_HINTS if look is None else look(path, tuple(shape))
     except BadImageError as error:
         # The layer holds its pixels already: a lost file is no reason to refuse them.
         return (
@@ -51,6 +51,7 @@ def peek(path: str | Path, shape: Sequence[int] = ()) -> SourceHints:
 
 def _peek_tiff(path: Path, shape: tuple[int, ...]) -> SourceHints:
     with decoding(path, "TIFF"), tifffile.TiffFile(path) as tif:
+        check_whole(path, tif)
         return tiff_hints(tif) if tif.series else NO_HINTS
 
 
@@ -81,7 +82,7 @@ def _peek_series(path: Path, shape: tuple[int, ...]) -> SourceHints:
     if len(slices) == 1:
         return _peek_dicom(slices[0].path, shape)
     letter, step, unit, notes = stacking(slices)
-    plane, more = pixel_spacing(first)
+    plane, more = plane_spacing(slices)
     hints = SourceHints(monochrome1=is_inverted(first), notes=notes + more)
     if letter == UNKNOWN or not plane or len(shape) != 3:
         return hints

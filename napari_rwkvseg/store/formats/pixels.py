@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 import warnings
 import zlib
@@ -149,8 +150,10 @@ def decoding(path: Path, what: str, *more: type[Exception]) -> Iterator[None]:
 
 def _decode_error(name: str, what: str, error: Exception) -> BadImageError:
     text = " ".join(str(error).split())[:160].rstrip(" .:") or type(error).__name__
+    if isinstance(error, KeyError):
+        text = f"lacks {text}"
     if "imagecodecs" in text:
         return BadImageError(name, f"needs a decoder ({text})", "Install the package imagecodecs")
-    if isinstance(error, EOFError) or "truncat" in text.lower():
+    if isinstance(error, EOFError) or re.search("truncat|failed to read", text.lower()):
         return BadImageError(name, f"truncated {what} ({text})", "Copy or download it again")
     return BadImageError(name, f"damaged or unusual {what} ({text})", "Save it anew as TIFF or PNG")

@@ -55,7 +55,7 @@ def write_mask(
         reason = f"mask of shape {labels.shape} for an image of shape {image.spatial_shape}"
         raise BadImageError(path.name, reason, "Segment the image again")
     axes = image.lead_axes + "yx"
-    geometry = _source_geometry(source)
+    geometry = _source_geometry(source, image.axes)
     write_array(path, smallest(path.name, labels), axes, image.spacing, image.units, geometry)
     return path
 
@@ -94,7 +94,7 @@ def write_probability(
     axes = "c" + image.lead_axes + "yx"
     spacing, units = (1.0, *image.spacing), ("pixel", *image.units)
     values = probability.astype(np.float32)
-    geometry = _source_geometry(source)
+    geometry = _source_geometry(source, image.axes)
     write_array(path, values, axes, spacing, units, geometry, tuple(class_names))
     return path
 
@@ -152,12 +152,13 @@ def smallest(name: str, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return labels.astype(dtype)
 
 
-def _source_geometry(source: str | Path | None) -> Geometry | None:
-    """Return where the source lies; the header of a NIfTI file is enough for that."""
+def _source_geometry(source: str | Path | None, axes: str) -> Geometry | None:
+    """Return where the source lies, read as `axes`; of a NIfTI file the header is enough."""
     if source is None:
         return None
     path = Path(source)
     kind = detect(path)
     if kind == "NIfTI":
-        return read_geometry(path)
-    return read_pixels(path).geometry if kind.startswith("DICOM") else None
+        return read_geometry(path).as_meant(axes)
+    geometry = read_pixels(path).geometry if kind.startswith("DICOM") else None
+    return geometry and geometry.as_meant(axes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from napari_rwkvseg.store.formats.tiff_tags import read_spacing
 
 _RGB = {tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR}
 _OTHER_COLOURS = {tifffile.PHOTOMETRIC.CIELAB, tifffile.PHOTOMETRIC.ICCLAB}
+_COPY_AGAIN = "Copy or download it again"
 
 
 def read_tiff(path: Path) -> FilePixels:
@@ -35,6 +37,7 @@ def read_tiff(path: Path) -> FilePixels:
         CIELAB, or compressed by a method that needs the package imagecodecs.
     """
     with decoding(path, "TIFF"), tifffile.TiffFile(path) as tif:
+        check_whole(path, tif)
         if not tif.series:
             raise EOFError("no image directory")
         series = tif.series[0]
@@ -42,6 +45,35 @@ def read_tiff(path: Path) -> FilePixels:
         _check_series(path, series)
         array, axes = _samples_last(series.asarray(), series_axes(series))
         return FilePixels(array, axes, *_steps(tif, axes), hints)
+
+
+def check_whole(path: Path, tif: tifffile.TiffFile) -> None:
+    """Raise `BadImageError` if the file ends before its last page; decoders leave the rest out."""
+    found = len(tif.pages)
+    if found and _leads_beyond_the_end(tif):
+        reason = f"truncated TIFF, it ends after page {found} and more should follow"
+        raise BadImageError(path.name, reason, _COPY_AGAIN)
+    promised = int((tif.imagej_metadata or {}).get("images", 1))
+    if found == 1 < promised and 1 < _planes_in_a_row(tif) < promised:
+        reason = f"truncated TIFF, its header promises {promised} slices"
+        raise BadImageError(path.name, reason, _COPY_AGAIN)
+
+
+def _leads_beyond_the_end(tif: tifffile.TiffFile) -> bool:
+    """Whether the last page names a next one that the file does not reach."""
+    file, form = tif.filehandle, tif.tiff
+    file.seek(tif.pages.next_page_offset or 0)
+    pointer = file.read(form.offsetsize)
+    if len(pointer) < form.offsetsize:
+        return True
+    (following,) = struct.unpack(form.offsetformat, pointer)
+    return bool(following + form.tagnosize > file.size)
+
+
+def _planes_in_a_row(tif: tifffile.TiffFile) -> int:
+    """Return how many planes the bytes from the first on can hold: so ImageJ stores large ones."""
+    page = tif.pages.first
+    return int((tif.filehandle.size - page.dataoffsets[0]) // page.nbytes)
 
 
 def tiff_hints(tif: tifffile.TiffFile) -> SourceHints:
@@ -87,7 +119,7 @@ def _check_series(path: Path, series: tifffile.TiffPageSeries) -> None:
     if any(_last_byte(page) > page.parent.filehandle.size for page in series.pages if page):
         size = "×".join(str(n) for n in series.shape)
         reason = f"truncated TIFF, its header promises {size} pixels"
-        raise BadImageError(path.name, reason, "Copy or download it again")
+        raise BadImageError(path.name, reason, _COPY_AGAIN)
     check_size(path.name, series.shape, dtype.itemsize)
 
 

@@ -33,9 +33,10 @@ def read_zarr(path: Path) -> FilePixels:
     """
     array, multiscale = open_zarr(path)
     check_dtype(path.name, array.dtype)
-    axes, spacing, units = _ome_axes(multiscale, array.ndim)
-    hints = SourceHints(notes=absent_notes(array))
-    return FilePixels(_lazy(array), axes, spacing, units, hints)
+    with decoding(path, "zarr"):
+        axes, spacing, units = _ome_axes(multiscale, array.ndim)
+        hints = SourceHints(notes=absent_notes(array))
+        return FilePixels(_lazy(array), axes, spacing, units, hints)
 
 
 def open_zarr(path: Path) -> tuple[Any, Mapping[str, Any]]:
@@ -86,7 +87,8 @@ def _ome_axes(
 def _scale(multiscale: Mapping[str, Any], ndim: int) -> tuple[float, ...]:
     """Return the spacing: what the level says times what the image says for all levels."""
     steps = np.ones(ndim)
-    for described in (multiscale["datasets"][0], multiscale):
+    levels = multiscale.get("datasets") or [{}]
+    for described in (levels[0], multiscale):
         for transform in described.get("coordinateTransformations") or []:
             if transform.get("type") == "scale" and len(transform["scale"]) == ndim:
                 steps = steps * np.asarray(transform["scale"], float)

@@ -242,6 +242,11 @@ ROWS = [
     ),
     Row("47 objects", saved(np.array([[{}] * 20] * 20, object)), error="object"),
     Row("48 npy header", npy_header((10**6, 10**6)), error="1000000×1000000 is 1000.0 GB"),
+    Row(
+        "48 npy header cut short",
+        cut(saved(GREY), lambda data: data[:8] + b"\x36" + data[9:]),
+        error="damaged or unusual numpy file",
+    ),
     Row("48 npy cut", npy_header((64, 80)), error="truncated"),
     Row("49 npy scalar", saved(np.float64(3)), error="0-D"),
     Row("50 1-D", saved(GREY[0]), error="1-D (80)"),

@@ -8,7 +8,10 @@ from pydicom.dataset import Dataset
 from napari_rwkvseg.errors import AmbiguousAxesError, BadImageError
 from napari_rwkvseg.store.formats import read_image, read_labels, write_mask
 from napari_rwkvseg.store.formats.dicom_geometry import gap_notes
+from napari_rwkvseg.store.formats.peek import peek
 from tests.store.formats.format_files import GREY, dicom, series
+
+ROWS, COLUMNS = b"\x28\0\x10\0US", b"\x28\0\x11\0US"  # elements, as they begin
 
 
 def per_frame(positions: list[float]) -> list[Dataset]:
@@ -22,13 +25,19 @@ def per_frame(positions: list[float]) -> list[Dataset]:
     return items
 
 
-def shared(**values) -> list[Dataset]:
+def shared(cosines=(1, 0, 0, 0, 1, 0)) -> list[Dataset]:
     measures, direction, item = Dataset(), Dataset(), Dataset()
     measures.PixelSpacing = [0.5, 0.25]
-    direction.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    direction.ImageOrientationPatient = list(cosines)
     item.PixelMeasuresSequence = [measures]
     item.PlaneOrientationSequence = [direction]
     return [item]
+
+
+def emptied(data: bytes, tag: bytes) -> bytes:
+    """Take the two bytes of a number away."""
+    start = data.index(tag) + len(tag)
+    return data[:start] + b"\0\0" + data[start + 4 :]
 
 
 class TestOneFile:
@@ -69,14 +78,28 @@ class TestOneFile:
         with pytest.raises(BadImageError, match=f"lacks {name}"):
             read_image(dicom(tmp_path / "a.dcm", **{name: None}))
 
+    def test_names_what_is_empty_in_its_header(self, tmp_path):
+        path = dicom(tmp_path / "a.dcm")
+        path.write_bytes(emptied(path.read_bytes(), ROWS))
+        with pytest.raises(BadImageError, match="lacks Rows"):
+            read_image(path)
+
     def test_with_nonsense_in_a_number_ends_in_one_sentence(self, tmp_path):
         path = dicom(tmp_path / "a.dcm")
         path.write_bytes(path.read_bytes().replace(b"0.5\\0.25", b"half\\bad"))
         assert read_image(path).units == ("pixel", "pixel")
 
 
+def place_of(mask, value):
+    """Return where the voxel of this value lies in a NIfTI file, in DICOM's coordinates."""
+    found = nib.load(mask)
+    (voxel,) = np.argwhere(np.atleast_3d(found.dataobj) == value)
+    return nib.affines.apply_affine(found.affine, voxel) * [-1, -1, 1]
+
+
 class TestFrames:
     frames = np.stack([GREY, GREY[::-1], GREY[:, ::-1]])
+    ids = np.arange(3 * 64 * 80, dtype=np.uint16).reshape(3, 64, 80)
 
     def enhanced(self, folder, common, frames):
         """Write an enhanced file of three frames with these functional groups."""
@@ -124,6 +147,50 @@ class TestFrames:
     def test_of_a_film_are_time_points(self, tmp_path):
         image = read_image(dicom(tmp_path / "a.dcm", self.frames, NumberOfFrames=3, FrameTime=40))
         assert (image.axes, image.spacing[0], image.units[0]) == ("tyx", 40.0, "ms")
+
+    @pytest.mark.parametrize("positions", [[0, 3, 6], [6, 3, 0]])
+    @pytest.mark.parametrize("sign", [1, -1])
+    def test_of_an_enhanced_file_lie_in_the_patient(self, tmp_path, positions, sign):
+        self.frames = self.ids
+        common = shared([sign, 0, 0, 0, sign, 0])
+        path = self.enhanced(tmp_path, common, per_frame(positions))
+        image = read_image(path)
+        write_mask(tmp_path / "m.nii", image.array, image, path)
+        for frame, z in enumerate(positions):
+            place = place_of(tmp_path / "m.nii", self.ids[frame, 2, 5])
+            assert place == pytest.approx((sign * 5 * 0.25, sign * 2 * 0.5, z))
+        assert nib.load(tmp_path / "m.nii").header["sform_code"] == 1
+
+    @pytest.mark.parametrize("positions", [[0, 3, 9], [0, 3]])
+    def test_of_an_enhanced_file_at_no_even_places_claim_none(self, tmp_path, positions):
+        path = self.enhanced(tmp_path, shared(), per_frame(positions))
+        image = read_image(path, "zyx")
+        write_mask(tmp_path / "m.nii", image.array, image, path)
+        assert nib.load(tmp_path / "m.nii").header["sform_code"] == 0
+
+    def test_of_an_enhanced_file_of_one_lie_in_the_patient(self, tmp_path):
+        groups = {"SharedFunctionalGroupsSequence": shared()}
+        groups["PerFrameFunctionalGroupsSequence"] = per_frame([7])
+        path = dicom(tmp_path / "a.dcm", self.ids[0], PixelSpacing=None, **groups)
+        image = read_image(path)
+        write_mask(tmp_path / "m.nii", image.array, image, path)
+        assert place_of(tmp_path / "m.nii", self.ids[0, 2, 5]) == pytest.approx((1.25, 1, 7))
+
+    @pytest.mark.parametrize("offsets", [[0, 2, 4], [0, -2, -4], [9, 7, 5]])
+    def test_of_a_dose_lie_in_the_patient(self, tmp_path, offsets):
+        path = dicom(
+            tmp_path / "a.dcm",
+            self.ids,
+            NumberOfFrames=3,
+            GridFrameOffsetVector=offsets,
+            ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+            ImagePositionPatient=[0, 0, 9],
+        )
+        image = read_image(path)
+        write_mask(tmp_path / "m.nii", image.array, image, path)
+        for frame, offset in enumerate(offsets):
+            place = place_of(tmp_path / "m.nii", self.ids[frame, 2, 5])
+            assert place == pytest.approx((1.25, 1, 9 + offset - offsets[0]))
 
     def test_of_a_dose_lie_at_their_offsets(self, tmp_path):
         path = dicom(
@@ -195,6 +262,47 @@ class TestSeries:
         dicom(folder / "x.dcm", **(given | tags))
         with pytest.raises(BadImageError, match=reason):
             read_image(folder)
+
+    @pytest.mark.parametrize(
+        ("spoil", "reason"),
+        [
+            (lambda data: data.replace(COLUMNS, b"\x29" + COLUMNS[1:]), r"0-0\.dcm: .* Columns"),
+            (lambda data: emptied(data, ROWS), r"0-0\.dcm: the DICOM header lacks Rows"),
+            (lambda data: data.replace(b"IS\2\x0011", b"IS\2\0ab"), "unusual DICOM series .*'ab'"),
+        ],
+    )
+    def test_with_a_damaged_slice_ends_in_one_sentence(self, tmp_path, spoil, reason):
+        folder = series(tmp_path / "ct", [0, 2, 4], NumberOfFrames=11)
+        path = folder / "0-0.dcm"
+        path.write_bytes(spoil(path.read_bytes()))
+        with pytest.raises(BadImageError, match=reason):
+            read_image(folder)
+        assert "File not checked" in peek(folder).notes[0]
+        assert peek(path)
+
+    def test_of_grey_and_coloured_slices_is_refused(self, tmp_path):
+        folder = series(tmp_path / "ct", [0, 2, 4])
+        dicom(
+            folder / "x.dcm",
+            np.stack([GREY] * 3, -1),
+            SeriesInstanceUID="1.2.3",
+            ImagePositionPatient=[-20, -30, 6],
+            ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+            SamplesPerPixel=3,
+            PhotometricInterpretation="RGB",
+            PlanarConfiguration=0,
+        )
+        with pytest.raises(BadImageError, match="ct: holds grey slices and slices in colour"):
+            read_image(folder)
+
+    def test_of_differing_pixel_spacing_says_so(self, tmp_path):
+        folder = series(tmp_path / "ct", [0, 2])
+        place = {"ImagePositionPatient": [-20, -30, 4], "PixelSpacing": [1.0, 0.5]}
+        direction = {"SeriesInstanceUID": "1.2.3", "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
+        dicom(folder / "x.dcm", **direction, **place)
+        note = "Slices differ in pixel spacing: that of the first is taken for all."
+        assert read_image(folder).notes == (note,)
+        assert peek(folder).notes == (note,)
 
     def test_folder_without_slices_is_refused(self, tmp_path):
         with pytest.raises(BadImageError, match="holds no DICOM slices"):

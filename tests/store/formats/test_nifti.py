@@ -68,12 +68,23 @@ class TestReading:
     def test_of_units_that_nobody_defined_is_in_millimetres(self, tmp_path):
         assert read_image(save(tmp_path / "a.nii", xyzt_units=5)).units == ("mm",) * 3
 
+    @pytest.mark.parametrize("axes", ["tyx", "cyx"])
+    def test_counts_frames_and_channels_as_stored(self, tmp_path, axes):
+        path = save(tmp_path / "a.nii", affine=np.diag([-1, -1, -2.5, 1]))
+        assert np.array_equal(read_image(path, axes).array, VOLUME.T)
+        assert np.array_equal(read_image(path, "zyx").array, VOLUME.T[::-1])
+
     def test_of_colours(self, tmp_path):
         rgb = np.zeros((32, 24, 3), [("R", "u1"), ("G", "u1"), ("B", "u1")])
         rgb["G"] = 7
         image = read_image(save(tmp_path / "a.nii", rgb))
         assert (image.axes, image.array.shape) == ("zyxs", (3, 24, 32, 3))
         assert image.array[0, 0, 0].tolist() == [0, 7, 0]
+
+    def test_under_another_ending_asks_for_its_own(self, tmp_path):
+        path = save(tmp_path / "a.nii").rename(tmp_path / "a.dat")
+        with pytest.raises(BadImageError, match=r"a\.dat: is NIfTI by its content.*end in \.nii"):
+            read_image(path)
 
     def test_of_all_nan_leaves_the_verdict_to_the_engine(self, tmp_path):
         image = read_image(save(tmp_path / "a.nii.gz", np.full((32, 24, 2), np.nan, np.float32)))
@@ -110,6 +121,21 @@ class TestWrittenMask:
         assert mask.shape == VOLUME.shape
         assert np.array_equal(np.asarray(mask.dataobj), VOLUME > 450)
         assert mask.affine == pytest.approx(affine, abs=1e-4)
+
+    @pytest.mark.parametrize("axes", ["zyx", "tyx", "nyx"])
+    @pytest.mark.parametrize("upwards", [False, True])
+    def test_lies_on_its_source_whatever_the_third_axis_means(self, tmp_path, axes, upwards):
+        source = save(tmp_path / "a.nii", affine=np.diag([-0.5, 0.7, 2.5 if upwards else -2.5, 1]))
+        image = read_image(source, axes)
+        write_mask(tmp_path / "m.nii", image.array, image, source)
+        assert np.array_equal(np.asarray(nib.load(tmp_path / "m.nii").dataobj), VOLUME)
+
+    @pytest.mark.parametrize("axes", ["ntzyx", "tnzyx", "ztcyx"])
+    def test_of_two_further_axes_keeps_their_order(self, tmp_path, axes):
+        array = np.random.default_rng(2).integers(0, 900, (32, 24, 1, 3, 5), dtype=np.int16)
+        image = read_image(save(tmp_path / "a.nii", array), axes).select_channel(0)
+        write_mask(tmp_path / "m.nii", image.array, image, tmp_path / "a.nii")
+        assert np.array_equal(np.asarray(nib.load(tmp_path / "m.nii").dataobj), array)
 
     def test_keeps_axes_of_length_one(self, tmp_path):
         source = save(tmp_path / "a.nii", VOLUME[:, :, :1])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import tifffile
@@ -107,3 +109,11 @@ def test_says_nothing_about_other_files(tmp_path, name):
     hints = peek(tmp_path / name)
     assert hints == NO_HINTS or "not checked" in hints.notes[0]
     assert (hints == NO_HINTS) == (name != ".")
+
+
+def test_never_raises_for_chunks_of_nothing(tmp_path):
+    array = {"zarr_format": 2, "shape": [64, 80], "chunks": [0, 0], "dtype": "|u1"}
+    array |= {"compressor": None, "fill_value": 0, "order": "C", "filters": None}
+    (tmp_path / "a.zarr").mkdir()
+    (tmp_path / "a.zarr" / ".zarray").write_text(json.dumps(array))
+    assert "File not checked" in peek(tmp_path / "a.zarr").notes[0]

@@ -9,11 +9,13 @@ import pytest
 import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from napari_rwkvseg.engine.card import RESEARCH_ONLY
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.errors import BadImageError
 from napari_rwkvseg.store.formats import read_image, read_labels, write_mask, write_probability
+from napari_rwkvseg.store.formats.peek import peek
 from tests.store.formats.format_files import GREY, tiff
 
 STACK = np.zeros((3, 64, 80), np.uint8)
@@ -224,6 +226,50 @@ class TestProbability:
         maps = np.full((1, *STACK.shape), 0.25, np.float16)
         write_probability(tmp_path / "p.npy", maps, self.image, ["a"])
         assert np.array_equal(np.load(tmp_path / "p.npy"), maps)
+
+
+class TestCutStack:
+    stack = np.random.default_rng(0).integers(0, 60_000, (5, 33, 40), np.uint16)
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"imagej": True},
+            {"ome": True},
+            {"metadata": None},
+            {"bigtiff": True, "byteorder": ">"},
+            {"imagej": True, "truncate": True},  # all planes behind one page
+            {"truncate": True},
+        ],
+    )
+    @pytest.mark.parametrize("share", [0.5, 0.9])
+    def test_is_refused_not_read_as_what_is_left(self, tmp_path, options, share):
+        path = tiff(tmp_path / "a.tif", self.stack, photometric="minisblack", **options)
+        data = path.read_bytes()
+        path.write_bytes(data[: int(share * len(data))])
+        with pytest.raises(BadImageError, match=r"a\.tif: truncated TIFF.*download it again"):
+            read_image(path)
+
+    def test_is_told_of_a_layer_that_another_reader_made_of_it(self, tmp_path):
+        path = tiff(tmp_path / "a.tif", self.stack, imagej=True)
+        path.write_bytes(path.read_bytes()[:-3000])
+        notes = "truncated TIFF, it ends after page 1 and more should follow"
+        assert peek(path).notes == (f"File not checked: {notes}.",)
+
+    def test_of_pages_one_behind_the_other_is_refused(self, tmp_path):
+        pages = [Image.fromarray(plane) for plane in self.stack]
+        pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+        with tifffile.TiffFile(tmp_path / "a.tif") as tif:
+            fourth = tif.pages[3].offset
+        data = (tmp_path / "a.tif").read_bytes()
+        (tmp_path / "a.tif").write_bytes(data[:fourth])
+        with pytest.raises(BadImageError, match="it ends after page 3 and more should follow"):
+            read_image(tmp_path / "a.tif")
+
+    def test_is_told_from_one_plane_that_kept_the_text_of_its_stack(self, tmp_path):
+        text = "ImageJ=1.54f\nimages=5\nslices=5\n"
+        path = tiff(tmp_path / "a.tif", self.stack[0], description=text, metadata=None)
+        assert read_image(path).axes == "yx"
 
 
 def test_a_stack_in_several_files_is_read_from_its_first(tmp_path):

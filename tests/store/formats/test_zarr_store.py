@@ -78,6 +78,32 @@ def test_other_axis_names_are_samples(tmp_path):
     assert (image.axes, image.units) == ("nyx", ("pixel",) * 3)
 
 
+@pytest.mark.parametrize(
+    ("axes", "transform", "reason"),
+    [
+        (AXES, [{"type": "scale", "scale": 5}], "object of type 'int'"),
+        (AXES, [{"type": "scale"}], "lacks 'scale'"),
+        (AXES, ["scale"], "'str' object"),
+        ([{}, {}, {}], [], "lacks 'name'"),
+    ],
+)
+def test_ome_zarr_described_wrongly_ends_in_one_sentence(tmp_path, axes, transform, reason):
+    path = ome_zarr(tmp_path / "a.zarr", axes=axes, version="0.4")
+    group = zarr.open_group(path, mode="a")
+    described = group.attrs["multiscales"]
+    described[0]["coordinateTransformations"] = transform
+    group.attrs["multiscales"] = described
+    with pytest.raises(BadImageError, match=f"a.zarr: damaged or unusual zarr .*{reason}"):
+        read_image(path)
+
+
+def test_ome_zarr_without_a_list_of_levels_is_its_first(tmp_path):
+    path = ome_zarr(tmp_path / "a.zarr", version="0.4")
+    zarr.open_group(path, mode="a").attrs["multiscales"] = [{"axes": AXES}]
+    image = read_image(path)
+    assert (image.axes, image.spacing, image.units) == ("zyx", (1.0,) * 3, ("µm",) * 3)
+
+
 def test_plain_array_of_three_axes_is_asked_for(tmp_path):
     zarr.create_array(tmp_path / "a.zarr", data=VOLUME)
     with pytest.raises(AmbiguousAxesError):
