@@ -229,9 +229,10 @@ class Workflow:
 
     def load(self, name: str) -> Model:
         """Return a model, from memory if it was the last one used (called in jobs)."""
-        if self._model is None or self._model.card != self.library.card(name):
-            self._model = self.library.load(name)  # another window may have put another one there
-        return self._model
+        model = self._model  # the window's thread may let go of it meanwhile
+        if model is None or model.card != self.library.card(name):
+            self._model = model = self.library.load(name)
+        return model
 
     def _progressed(self, event: Progress) -> None:
         self.state.progress = RunProgress(
