@@ -16,6 +16,7 @@ from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.prediction import Prediction, PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, finish
 from napari_rwkvseg.store.library import Library
+from napari_rwkvseg.store.target import as_target
 
 if TYPE_CHECKING:
     from napari_rwkvseg.store.retraining import Retrained
@@ -153,6 +154,7 @@ class Segmenter:
         seed: int = 0,
         corrections: str | Path | None = None,
         aside: Model | None = None,
+        name: str | None = None,
     ) -> Retrained:
         """Learn from corrected masks; this segmenter stays as it is.
 
@@ -178,6 +180,9 @@ class Segmenter:
         aside : Model, optional
             What an earlier call made from this model and could not prove better: it is tested
             again on images that are new to it.
+        name : str, optional
+            Of the new model, and of its corrections; by default that of the old one. One that no
+            longer finds the same classes is named after its first own class.
 
         Returns
         -------
@@ -191,6 +196,8 @@ class Segmenter:
             If an image cannot be read by the model.
         DatasetError
             If a mask has another shape than its image, or a label without a name.
+        ModelFileError
+            If a name is not valid, or another model in the library has it.
         ValueError
             If there are not as many masks as images, or too few corrections to judge by.
         """
@@ -208,7 +215,8 @@ class Segmenter:
             (self._image(image, axes, channel), np.asarray(mask))
             for image, mask in zip(images, masks, strict=True)
         ]
-        found = finish(retrain_model(self.model, pairs, options, aside=aside))
+        start = as_target(self.model, options.class_names, Library(), name, options.corrections)
+        found = finish(retrain_model(start, pairs, options, aside=aside))
         found.remember()
         return found
 

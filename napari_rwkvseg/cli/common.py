@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ Commands = argparse._SubParsersAction  # the only name argparse has for it
 def add_compute(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where and how to compute."""
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
-    parser.add_argument("--threads", type=int, metavar="N", help="default: all cores but one")
+    parser.add_argument("--threads", type=_threads, metavar="N", help="default: all cores but one")
 
 
 def add_flips(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +48,21 @@ def run_with_bar(job: Job[T], title: str) -> T:
     """Run a job to its end; on a terminal a bar on standard error shows progress and time left."""
     with tqdm(desc=title, unit="step", disable=not sys.stderr.isatty(), leave=False) as bar:
         return finish(job, lambda event: _show(bar, event))
+
+
+def in_words(error: OSError) -> str:
+    """Return one sentence about what the system refused, and what to look at."""
+    if error.strerror is None:
+        return str(error) or type(error).__name__
+    about = f"{error.filename}: " if error.filename else ""
+    return f"{about}{error.strerror}. Check the path, its permissions and the room on the disk."
+
+
+def _threads(text: str) -> int:
+    """Return a number of threads; more than there are cores would only hinder each other."""
+    if (wanted := int(text)) < 1:
+        raise argparse.ArgumentTypeError("at least 1 is needed")
+    return min(wanted, os.cpu_count() or 1)
 
 
 def _show(bar: tqdm[None], event: Progress) -> None:

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_rwkvseg.cli.common import Commands, add_compute, run_with_bar
+from napari_rwkvseg.errors import ModelFileError
 from napari_rwkvseg.store.library import Library
+from napari_rwkvseg.store.model_path import check_model_path
+from napari_rwkvseg.store.own_models import VALID_NAME
+from napari_rwkvseg.store.target import as_target
 
 if TYPE_CHECKING:
     from napari_rwkvseg.store.retraining import Retrained
@@ -50,6 +54,11 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
         action="store_true",
         help="add it to the library; it becomes active only if it is better",
     )
+    parser.add_argument(
+        "--name",
+        help="of the new model, and of its corrections (default: that of the old one; if it no "
+        "longer finds the same classes, that of its first class)",
+    )
     add_compute(parser)
     parser.set_defaults(run=run)
 
@@ -60,6 +69,7 @@ def run(parsed: argparse.Namespace) -> int:
     from napari_rwkvseg.store.retraining import RetrainOptions, keep, retrain_folder
     from napari_rwkvseg.store.second_chance import kept_aside
 
+    check_model_path(parsed.out)
     library = Library()
     options = RetrainOptions(
         class_names=tuple(parsed.classes or ()),
@@ -68,17 +78,26 @@ def run(parsed: argparse.Namespace) -> int:
         device=parsed.device,
         threads=parsed.threads,
     )
-    model = library.load(parsed.model)
+    base = library.load(parsed.model)
+    model = as_target(base, options.class_names, library, parsed.name, parsed.corrections)
+    if not VALID_NAME.fullmatch(model.card.name):
+        raise ModelFileError(
+            f"{parsed.model} calls itself {model.card.name!r}, which is no valid model name. "
+            "Choose another one with --name."
+        )
     aside = kept_aside(library, model.card.name, model.sha256) if parsed.install else None
     job = retrain_folder(model, parsed.data, options, aside=aside)
     found = run_with_bar(job, f"Retraining {parsed.model}")
     model = keep(found, parsed.out, library if parsed.install else None)
-    sys.stdout.write(describe(found, parsed.out, model.sha256, parsed.install))
+    lines = describe(found, parsed.out, model.sha256)
+    if parsed.install:
+        lines.append(installed(found, base.card.name))
+    sys.stdout.write("\n".join([*lines, ""]))
     return 0
 
 
-def describe(found: Retrained, out: Path, sha256: str, install: bool) -> str:
-    """Return what came out, in words."""
+def describe(found: Retrained, out: Path, sha256: str) -> list[str]:
+    """Return what came out, in lines of words."""
     verdict = found.verdict
     lines = [f"{verdict.answer.capitalize()}: {verdict.reason}"]
     for score in verdict.fresh.classes:
@@ -93,8 +112,14 @@ def describe(found: Retrained, out: Path, sha256: str, install: bool) -> str:
     if found.candidate is not None:
         lines.append("It was kept aside before; what was corrected since proves it better.")
         lines.append("What was learnt now is no better than that, and is kept aside.")
-    if install and verdict.answer == "better":
-        lines.append("It is active now.")
-    elif install:
-        lines.append("It is kept aside; the active version stays as it was.")
-    return "\n".join([*lines, ""])
+    return lines
+
+
+def installed(found: Retrained, base: str) -> str:
+    """Return under which name a model was installed that was made from `base`, and its place."""
+    name = found.model.card.name
+    kept = f"It is in the library as {name}"
+    stays = f"{base} stays as it was"
+    if found.verdict.answer == "better":
+        return f"{kept} and active now." if name == base else f"{kept}; {stays}."
+    return f"{kept}, kept aside; {'the active version stays as it was' if name == base else stays}."

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import io
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
 import napari_rwkvseg
 from napari_rwkvseg.cli import demo, evaluate, finetune, models, scan_order, segment, train
+from napari_rwkvseg.cli.common import in_words
 from napari_rwkvseg.engine.card import RESEARCH_ONLY
 from napari_rwkvseg.errors import RwkvSegError
 
@@ -37,13 +39,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = build_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING)
     try:
-        return int(parsed.run(parsed))
+        code = int(parsed.run(parsed))
+        sys.stdout.flush()  # here, where a reader that has gone can be caught
+        return code
     except KeyboardInterrupt:
         return _say("Interrupted.", INTERRUPTED)
+    except BrokenPipeError:  # `| head` has what it wanted
+        _forget_output()
+        return FAILED
     except (RwkvSegError, ValueError, OSError) as error:
         if parsed.verbose:
             raise
-        return _say(f"napari-rwkvseg: {error}", FAILED)
+        reason = in_words(error) if isinstance(error, OSError) else error
+        return _say(f"napari-rwkvseg: {reason}", FAILED)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -64,6 +72,11 @@ def build_parser() -> argparse.ArgumentParser:
             "--verbose", action="store_true", default=argparse.SUPPRESS, help=VERBOSE
         )
     return parser
+
+
+def _forget_output() -> None:
+    """Send what is still to be written nowhere, or Python would complain as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(sentence: str, code: int) -> int:

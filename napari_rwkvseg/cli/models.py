@@ -23,6 +23,7 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     info.set_defaults(run=show_card)
     add = actions.add_parser("import", help="add a model file to the library")
     add.add_argument("file", type=Path)
+    add.add_argument("--name", help="in the library (default: the name on its card)")
     add.set_defaults(run=add_file)
     delete = actions.add_parser("delete", help="move an own model to the library's trash")
     delete.add_argument("name")
@@ -73,8 +74,8 @@ def _plain(value: object) -> str:
 
 
 def add_file(parsed: argparse.Namespace) -> int:
-    """Install a model file under the name on its card."""
-    version = Library().install(parsed.file)
+    """Install a model file under a name of choice, or that on its card."""
+    version = Library().install(parsed.file, name=parsed.name)
     sys.stdout.write(f"{version.name} is installed.\n")
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from napari_rwkvseg.cli.common import (
     add_compute,
     add_flips,
     add_tile,
+    in_words,
     predict_options,
     run_with_bar,
 )
@@ -43,6 +45,7 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     kind.add_argument("--objects", action="store_true", default=None, help="separate objects")
     kind.add_argument("--classes", dest="objects", action="store_false", help="classes")
     parser.add_argument("--probabilities", action="store_true", help="write these too")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.add_argument("--axes", help="one letter per axis: t z n c s y x, for example zyx")
     parser.add_argument("--channel", type=int, help="which channel to read, from 0")
     parser.add_argument("--threshold", type=float, default=0.5, help="0 to 1 (default 0.5)")
@@ -64,7 +67,9 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Segment every image; go on after one that fails. Return 1 if any failed."""
-    pairs = list(plan_outputs(parsed.images, parsed.out))
+    pairs = list(
+        plan_outputs(parsed.images, parsed.out, parsed.probabilities, overwrite=parsed.overwrite)
+    )
     segmenter = load_model(parsed.model, predict_options(parsed))
     objects = segmenter.card.objects if parsed.objects is None else parsed.objects
     options = MaskOptions(
@@ -74,11 +79,11 @@ def run(parsed: argparse.Namespace) -> int:
     for source, target in pairs:
         try:
             segment_file(segmenter, source, target, options, parsed)
-        except (RwkvSegError, OSError, ValueError, MemoryError) as error:
+        except Exception as error:  # whatever a file of a stranger leads to: the others are done
             failed += 1
-            named = isinstance(error, RwkvSegError | OSError)
-            reason = str(error) or "not enough memory"
-            sys.stderr.write(f"{reason}\n" if named else f"{source.name}: {reason}\n")
+            sys.stderr.write(f"{_reason(source, error)}\n")
+            if parsed.verbose:
+                traceback.print_exc()
         else:
             sys.stdout.write(f"{target}\n")
     if failed and len(pairs) > 1:
@@ -86,13 +91,39 @@ def run(parsed: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def plan_outputs(sources: Sequence[Path], out: Path) -> Iterator[tuple[Path, Path]]:
+def _reason(source: Path, error: Exception) -> str:
+    """Return one sentence about an image that failed."""
+    if isinstance(error, RwkvSegError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"{source.name}: not enough memory. Close other programs, or use a smaller --tile."
+    if isinstance(error, OSError):
+        return f"{source.name}: {in_words(error)}"
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{source.name} cannot be segmented ({what}). Add --verbose to see where it fails."
+
+
+def plan_outputs(
+    sources: Sequence[Path], out: Path, probabilities: bool = False, *, overwrite: bool = False
+) -> Iterator[tuple[Path, Path]]:
     """Yield each image with the file its mask goes to.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        Files and folders.
+    out : Path
+        A folder, or a file for a single image.
+    probabilities : bool
+        Whether each mask gets a file of probabilities beside it.
+    overwrite : bool
+        Whether masks and probabilities may replace files that exist.
 
     Raises
     ------
     RwkvSegError
-        If there is no image, two masks would get one name, or a mask would replace an image.
+        If there is no image, two files would get one name, or one would replace an image, or,
+        unless `overwrite`, any other file: somebody may have corrected that mask.
     """
     images = [image for source in sources for image in _images(source)]
     if not images:
@@ -105,11 +136,12 @@ def plan_outputs(sources: Sequence[Path], out: Path) -> Iterator[tuple[Path, Pat
         targets = [out]
     else:
         raise RwkvSegError(f"{out} is one file for {len(images)} images. Name a folder.")
-    _check_targets(images, targets)
+    maps = [_probability_path(target) for target in targets] if probabilities else []
+    _check_targets(images, [*targets, *maps], overwrite)
     yield from zip(images, targets, strict=True)
 
 
-def _check_targets(images: Sequence[Path], targets: Sequence[Path]) -> None:
+def _check_targets(images: Sequence[Path], targets: Sequence[Path], overwrite: bool) -> None:
     taken = {image.resolve() for image in images}
     seen: set[Path] = set()
     for target in targets:
@@ -117,6 +149,8 @@ def _check_targets(images: Sequence[Path], targets: Sequence[Path]) -> None:
             raise RwkvSegError(f"Two images would be saved as {target.name}. Rename one of them.")
         if target.resolve() in taken:
             raise RwkvSegError(f"{target} would replace an image. Name another folder.")
+        if target.exists() and not overwrite:
+            raise RwkvSegError(f"{target} exists. Name another folder, or add --overwrite.")
         seen.add(target)
 
 
@@ -135,9 +169,13 @@ def segment_file(
     target.parent.mkdir(parents=True, exist_ok=True)
     write_mask(target, found.labels, image, source)
     if parsed.probabilities:
-        path = target.with_name(f"{_stem(target)}_probability{_suffix(target)}")
-        names = segmenter.card.class_names
+        path, names = _probability_path(target), segmenter.card.class_names
         write_probability(path, found.prediction.probability, image, names, source)
+
+
+def _probability_path(target: Path) -> Path:
+    """Return the file of the probabilities beside a mask."""
+    return target.with_name(f"{_stem(target)}_probability{_suffix(target)}")
 
 
 def _channel(image: ImageData, channel: int | None) -> ImageData:

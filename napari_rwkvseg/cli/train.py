@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from napari_rwkvseg.cli.common import Commands, add_compute, run_with_bar
+from napari_rwkvseg.store.model_path import check_model_path, model_name
 
 RECIPE_ENTRIES = ("size", "start", "steps", "crop", "batch", "seed")
 
@@ -47,6 +48,7 @@ def run(parsed: argparse.Namespace) -> int:
     from napari_rwkvseg.store.recipe import Recipe, read_recipe  # imports torch: only when needed
     from napari_rwkvseg.store.training import TrainingRun, train_model
 
+    check_model_path(parsed.out)
     recipe = Recipe() if parsed.recipe is None else read_recipe(parsed.recipe)
     if parsed.classes:
         recipe = replace(recipe, card={**recipe.card, "class_names": parsed.classes})
@@ -55,7 +57,7 @@ def run(parsed: argparse.Namespace) -> int:
     run = TrainingRun(
         data=tuple(parsed.data),
         out=parsed.out,
-        card=recipe.model_card(parsed.out.stem, options),
+        card=recipe.model_card(model_name(parsed.out), options),
         options=options,
         device=parsed.device,
         threads=parsed.threads,

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.doubt import KEEP_ALL, Limits
+from napari_rwkvseg.engine.effort import or_on_processor
 from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.engine.forward import mean_over_mirrors, mirrors_for
 from napari_rwkvseg.engine.holdout import Rectangle
@@ -21,7 +22,7 @@ from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.source import widened
 from napari_rwkvseg.network.model import SegmentationNetwork
 
-CONTEXT = 64  # pixels around a block that the network sees
+CONTEXT = 64  # pixels around a block that the network sees, see `grown` of `count_pixels`
 QUARTERS = 4  # of a block
 WHOLE = 640  # longest side of a plane that is read in one piece, as in prediction
 
@@ -74,24 +75,28 @@ def count_pixels(
     device: torch.device,
     token: CancelToken | None = None,
     limits: Limits = KEEP_ALL,
+    grown: float = 1.0,
 ) -> Job[Counts]:
     """Compare a network with what is held out, block by block.
 
     Parameters
     ----------
     network : SegmentationNetwork
-        In evaluation mode, on `device`.
+        In evaluation mode; it is moved to where it runs.
     held_out : sequence of HeldOut
         What to compare with.
     class_rows : sequence of int or None
         For each class of the truth, in label order, the network's number of it; None if it does
         not know the class.
     device : torch.device
-        Where the network lies.
+        Where; what does not fit into its memory runs on the processor.
     token : CancelToken, optional
         Polled at every forward pass.
     limits : Limits
         What a find must have to count.
+    grown : float
+        How many times as large what is read at once is as usual, each way: as tiles are that grow
+        with the frame, see `as_read` in `predict`.
 
     Yields
     ------
@@ -105,7 +110,7 @@ def count_pixels(
     """
     counts: list[list[list[list[int]]]] = []
     for done, held in enumerate(held_out, start=1):
-        found = _Finder(network, held.evidence, device, token, limits)
+        found = _Finder(network, held.evidence, device, token, limits, grown)
         for block in held.blocks:
             seen = quarters(held.evidence.seen[block])
             truth = quarters(held.evidence.truth[block])
@@ -131,16 +136,23 @@ def probabilities(
 ) -> NDArray[np.float32]:
     """Return what a network makes of a normalised plane (H, W, C), as in prediction.
 
+    The network is moved to the device; to the processor, if memory runs out there.
+
     Returns
     -------
     ndarray, float32, shape (1 + K, H, W)
         Background first.
     """
-    pixels = torch.from_numpy(np.asarray(image, np.float32)).permute(2, 0, 1)[None].to(device)
-    with torch.inference_mode():
-        found = mean_over_mirrors(network, pixels, mirrors_for(network), token)
-    result: NDArray[np.float32] = found[0].cpu().numpy()
-    return result
+    pixels = torch.from_numpy(np.asarray(image, np.float32)).permute(2, 0, 1)[None]
+
+    def on(device: torch.device) -> NDArray[np.float32]:
+        network.to(device)
+        with torch.inference_mode():
+            found = mean_over_mirrors(network, pixels.to(device), mirrors_for(network), token)
+        result: NDArray[np.float32] = found[0].cpu().numpy()
+        return result
+
+    return or_on_processor(on, device)
 
 
 def quarters(block: NDArray[Any]) -> list[NDArray[Any]]:
@@ -202,19 +214,20 @@ class _Finder:
         device: torch.device,
         token: CancelToken | None,
         limits: Limits,
+        grown: float,
     ) -> None:
         self._network, self._device, self._token = network, device, token
-        self._limits = limits
+        self._limits, self._context = limits, int(grown * CONTEXT)
         self._image = evidence.image
         self._whole: NDArray[Any] | None = None
-        if max(evidence.truth.shape) <= WHOLE:
+        if max(evidence.truth.shape) <= grown * WHOLE:
             self._whole = self._forward((slice(None), slice(None)))
 
     def classes(self, block: Rectangle) -> NDArray[Any]:
         """Return the class of each pixel of a block."""
         if self._whole is not None:
             return self._whole[block]
-        around = widened(block, self._image.shape[:2], CONTEXT)
+        around = widened(block, self._image.shape[:2], self._context)
         found = self._forward(around)
         inside = tuple(
             slice(part.start - wide.start, part.stop - wide.start)

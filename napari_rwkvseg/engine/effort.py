@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 
+from napari_rwkvseg.errors import RwkvSegError
+
 SMALLEST_TILE = 128
 RETREATS = 6
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,3 +71,36 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
     )
+
+
+def or_on_processor(work: Callable[[torch.device], T], device: torch.device) -> T:
+    """Return what some work gives on a device; if memory runs out there, on the processor.
+
+    It begins anew after the error, and with it all that its traceback held, is gone.
+    """
+    try:
+        return work(device)
+    except (MemoryError, RuntimeError) as error:
+        if device.type == "cpu" or not is_out_of_memory(error):
+            raise
+    return work(torch.device("cpu"))
+
+
+@contextmanager
+def enough_to_retrain(name: str) -> Iterator[None]:
+    """Turn running out of memory while a model is retrained or compared into a sentence.
+
+    Raises
+    ------
+    RwkvSegError
+        That names the model.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise RwkvSegError(
+            f"{name}: not enough memory to retrain, even bit by bit on the processor. "
+            "Close other programs, or start from a model whose name ends in -tiny."
+        ) from error

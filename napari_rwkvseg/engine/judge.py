@@ -9,7 +9,7 @@ block are alike, so that they count for less than as many blocks.
 A model counts as better, or as worse, only if the whole interval says so; as better only if what
 was learnt before is not lost either: neither in all pixels together nor image by image, where large
 objects do not hide that small ones are gone, and what one kind of image gains does not pay for what
-another kind loses.
+another kind loses. Nor does one class pay for another: one that the old model finds must not fall.
 """
 
 from __future__ import annotations
@@ -53,7 +53,11 @@ class ClassScore:
     old, new : Overlap
         Dice and IoU.
     low, high : float
-        Interval of the gain in Dice.
+        Interval of the gain in Dice. Those of several classes are wider, to hold all at once.
+    shown : int
+        Blocks in which it occurs.
+    known : bool
+        Whether the old model finds any of it, right or wrong.
     """
 
     name: str
@@ -61,11 +65,19 @@ class ClassScore:
     new: Overlap
     low: float
     high: float
+    shown: int
+    known: bool
 
     @property
     def gain(self) -> float:
         """Dice won, -1 to 1."""
         return self.new.dice - self.old.dice
+
+    @property
+    def fell(self) -> bool:
+        """Whether the new model is worse at a class that the old one finds, beyond chance."""
+        proven = self.shown >= FEWEST and self.high < 0
+        return self.known and proven and self.gain < -LOSS_ALLOWED
 
     @property
     def interval(self) -> str:
@@ -124,13 +136,18 @@ class PartScore:
         return _in_words(self.low, self.high)
 
     @property
+    def fallen(self) -> tuple[ClassScore, ...]:
+        """Classes that the new model is worse at, whatever others gain."""
+        return tuple(score for score in self.classes if score.fell)
+
+    @property
     def lost(self) -> bool:
         """Whether the new model is worse here by more than chance may be allowed."""
         fell, fell_in_images = self.gain < -LOSS_ALLOWED, self.image_fall > FALL_ALLOWED
         if self.images < FEW_IMAGES:
             fell = (fell and self.high < 0) or self.gain < -FEW_ALLOWED
             fell_in_images = self.image_fall > FEW_ALLOWED
-        return self.shown > 0 and (fell or fell_in_images)
+        return self.shown > 0 and (fell or fell_in_images or bool(self.fallen))
 
 
 @dataclass(frozen=True)
@@ -230,6 +247,8 @@ def _decide(fresh: PartScore, replay: PartScore | None, everything: PartScore) -
         return verdict("cannot tell", few)
     if ground.high < 0:
         return verdict("worse")
+    if ground.fallen:
+        return verdict("worse", _fall(ground))
     if ground.low <= 0:
         return verdict("cannot tell")
     # false alarms that are gone are a gain, even if no more of the objects is found than before
@@ -259,7 +278,16 @@ def _loss(replay: PartScore) -> str:
     if replay.gain < -LOSS_ALLOWED:
         fell = f"fell from {replay.old_dice:.3f} to {replay.new_dice:.3f}"
         return f"Dice on corrections learnt before {fell}"
+    if replay.fallen:
+        return f"{_fall(replay)} on corrections learnt before"
     return f"Dice on images learnt before fell, by {replay.image_fall:.3f} in the mean of all"
+
+
+def _fall(part: PartScore) -> str:
+    falls = (
+        f"{one.name} fell from {one.old.dice:.3f} to {one.new.dice:.3f}" for one in part.fallen
+    )
+    return f"Dice of {', of '.join(falls)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,14 +315,14 @@ def _score(
     # (RESAMPLES, K): how far Dice rises in each draw of parts
     gains = draw.drawn(new[seen]) - draw.drawn(old[seen])
     won = (after - before).mean(axis=0)
-    bounds = [draw.interval(float(won[k]), gains[:, k]) for k in range(len(won))]
-    overlaps = zip(_overlaps(before), _overlaps(after), bounds, strict=True)
+    shown = np.count_nonzero(old[..., 2].any(axis=1), axis=0)  # (K,): blocks in which it is wanted
+    counted = np.flatnonzero(shown if shown.any() else shown == 0)
+    bounds = [draw.interval(float(won[k]), gains[:, k], len(counted)) for k in range(len(won))]
+    overlaps = zip(class_names, _overlaps(before), _overlaps(after), bounds, strict=True)
     classes = tuple(
-        ClassScore(name, first, later, *bound)
-        for name, (first, later, bound) in zip(class_names, overlaps, strict=True)
+        ClassScore(name, first, later, *bound, int(shown[k]), bool(old[..., k, 1].any()))
+        for k, (name, first, later, bound) in enumerate(overlaps)
     )
-    shown = old[..., 2].sum(axis=(0, 1)) > 0  # (K,): wanted at all
-    counted = np.flatnonzero(shown if shown.any() else ~shown)
     means = [float(dice[:, counted].mean()) for dice in (before, after)]
     low, high = draw.interval(means[1] - means[0], gains[:, counted].mean(axis=1))
     n, total, showed = len(old), int(blocks.pixels.sum()), int(np.count_nonzero(showing))
@@ -329,7 +357,8 @@ class _Draws:
     are alike (Kish, Survey Sampling, 1965). Parts of a single block say nothing about others. The
     k-th look has a k-th of the chance to err. That is not all of a correction: four looks err in
     about 7 of 100 cases in place of 5 where the gains correlate by 0.8 to 0.95, as they do on the
-    way to one candidate, in 10 where they are independent (simulated).
+    way to one candidate, in 10 where they are independent (simulated). Each of K classes has a K-th
+    of it (Bonferroni).
     """
 
     def __init__(self, groups: NDArray[np.str_], blocks: int, seed: int, look: int) -> None:
@@ -357,13 +386,15 @@ class _Draws:
         result: Counts = np.mean([_dice(one) for one in sums], axis=0)
         return result
 
-    def interval(self, gain: float, draws: NDArray[np.float64]) -> tuple[float, float]:
-        """Return the bounds of a gain, from the gains of the draws."""
+    def interval(
+        self, gain: float, draws: NDArray[np.float64], among: int = 1
+    ) -> tuple[float, float]:
+        """Return the bounds of a gain, one `among` several, from the gains of the draws."""
         if self._blocks < FEWEST:
             return -1.0, 1.0
         per_block = self._parts / self._blocks
         effect = 1 + (per_block - 1) * ALIKE
-        chance = (1 - CONFIDENCE / 100) / 2 / self._look
+        chance = (1 - CONFIDENCE / 100) / 2 / self._look / among
         quantile = float(stdtrit(self._parts / effect - 1, 1 - chance))
         error = float(draws.std()) * math.sqrt(effect * self._parts / (self._parts - 1))
         return gain - quantile * error, gain + quantile * error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ def predict(
     Returns
     -------
     Prediction
-        Its notes include those of the image.
+        Its notes include those of the image; the `min_size` of its card is in pixels of that.
 
     Raises
     ------
@@ -82,7 +83,8 @@ def predict(
     yield Progress(0, 1, "Reading intensities")
     window, notes = measure_window(image, model.card.percentiles, token)
     device, note = choose_device(options.device)
-    run = _Run(*as_read(model, image, options), image, token, window, where, device)
+    fitted, options = as_read(model, image, options)
+    run = _Run(fitted, options, image, token, window, where, device)
     threads_before = limit_threads(options.threads)
     try:
         if not window.constant:
@@ -93,7 +95,7 @@ def predict(
         probability=run.probability,
         region=where,
         shape=image.spatial_shape,
-        card=model.card,
+        card=replace(model.card, min_size=fitted.card.min_size),
         model_sha256=model.sha256,
         notes=tuple(filter(None, (*image.notes, *notes, note, *run.notes))),
         device=str(run.effort.device),

@@ -22,6 +22,7 @@ from napari_rwkvseg.engine.comparison import (
     through_planes,
 )
 from napari_rwkvseg.engine.doubt import KEEP_ALL, Limits, least_peak, least_size
+from napari_rwkvseg.engine.effort import enough_to_retrain
 from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.engine.finetune import Finetuned, finetune
 from napari_rwkvseg.engine.judge import Verdict, judge
@@ -31,6 +32,7 @@ from napari_rwkvseg.engine.scale import (
     evidence_width,
     fitting_shrink,
     frame_side,
+    size_before,
     with_shrink,
 )
 from napari_rwkvseg.engine.tuner import FinetuneOptions
@@ -126,22 +128,37 @@ def retrain(
 
     Raises
     ------
+    RwkvSegError
+        If memory does not suffice.
     TrainingDivergedError
         If the loss stays non-finite.
     ValueError
         If there is nothing to learn from or to judge by.
     """
+    with enough_to_retrain(model.card.name):
+        found = yield from _retrain(model, lesson, options, device, token, clock)
+    return found
+
+
+def _retrain(
+    model: Model,
+    lesson: Lesson,
+    options: FinetuneOptions,
+    device: torch.device,
+    token: CancelToken | None,
+    clock: Callable[[], float],
+) -> Job[Candidate]:
     if not lesson.held_out:
         raise ValueError("too few corrections: some must be held out to judge by. Accept more.")
     if not (lesson.fresh or lesson.replay):
         raise ValueError("all corrections at hand are held out to judge by. Correct another image.")
-    model = _at_usual_frame(model, lesson.held_out)
+    fitted = _at_usual_frame(model, lesson.held_out)
     names, old_names = lesson.class_names, model.card.class_names
     shared = shared_classes(names, old_names)
     start = clock()
-    shrink = model.network.config.shrink
-    network = with_classes(model.network, old_names, names)
-    network, width = _at_fitting_scale(network, model.card.object_width, lesson, token)
+    shrink = fitted.network.config.shrink
+    network = with_classes(fitted.network, old_names, names)
+    network, width = _at_fitting_scale(network, fitted.card.object_width, lesson, token)
     measured = clock() - start
     old = yield from _count_found(model, lesson.held_out, names, device, token)
     spent = clock() - start - measured
@@ -153,7 +170,7 @@ def retrain(
     seconds = max(LEAST_SHARE * options.seconds, left)
     tuned = yield from finetune(
         network,
-        model.network,
+        fitted.network,
         shared,
         lesson.fresh,
         lesson.replay,
@@ -162,12 +179,14 @@ def retrain(
         token,
         clock,
     )
-    least = least_size((*lesson.fresh, *lesson.replay)) or model.card.min_size
-    court = _Court(lesson, parts, old, least, options.seed, device, token)
-    found = yield from _longest_step(network, tuned, court)
+    least = least_size((*lesson.fresh, *lesson.replay)) or fitted.card.min_size
     # what it learns of another kind need not be frames: their pixels may be lengths
-    known = found.verdict.fresh.old_dice >= KNOWN and network.config.shrink == shrink
-    return replace(found, object_width=width, frame_side=model.card.frame_side if known else 0.0)
+    known = _verdict(lesson.held_out, names, old, old, options.seed).fresh.old_dice >= KNOWN
+    frames = known and network.config.shrink == shrink
+    grown = _grown(fitted, model) if frames else 1.0
+    court = _Court(lesson, parts, old, least, grown, options.seed, device, token)
+    found = yield from _longest_step(network, tuned, court)
+    return _at_learnt_frame(found, model, shrink) if frames else replace(found, object_width=width)
 
 
 def compare(
@@ -196,12 +215,14 @@ def compare(
 
     Raises
     ------
+    RwkvSegError
+        If memory does not suffice.
     ValueError
         If there is nothing to judge by.
     """
-    old, new = (_at_usual_frame(one, held_out) for one in (old, new))
-    before = yield from _count_found(old, held_out, class_names, device, token)
-    after = yield from _count_found(new, held_out, class_names, device, token)
+    with enough_to_retrain(new.card.name):
+        before = yield from _count_found(old, held_out, class_names, device, token)
+        after = yield from _count_found(new, held_out, class_names, device, token)
     return _verdict(held_out, class_names, before, after, seed)
 
 
@@ -209,6 +230,27 @@ def _at_usual_frame(model: Model, held_out: Sequence[HeldOut]) -> Model:
     """Return the model as it reads images of the size of those that judge."""
     sides = [frame_side(held.evidence.truth.shape) for held in held_out]
     return at_frame(model, float(np.median(sides))) if sides else model
+
+
+def _grown(fitted: Model, model: Model) -> float:
+    """Return how many times as large what it reads at once is as before `at_frame`, each way."""
+    return fitted.network.config.shrink / model.network.config.shrink
+
+
+def _at_learnt_frame(found: Candidate, model: Model, shrink: int) -> Candidate:
+    """Return a candidate that learnt at some scale as it reads the frames that the model knows.
+
+    At a prediction `at_frame` brings it to the scale of other frames, as it does the model.
+    """
+    before = model.network.config.shrink
+    size = size_before(found.limits.min_size, shrink, before)
+    return replace(
+        found,
+        tuned=replace(found.tuned, network=with_shrink(found.tuned.network, before)),
+        object_width=model.card.object_width,
+        frame_side=model.card.frame_side,
+        limits=replace(found.limits, min_size=size),
+    )
 
 
 def _at_fitting_scale(
@@ -239,6 +281,8 @@ class _Court:
         Counts of the old model.
     min_size : int
         Pixels that a find must have.
+    grown : float
+        As for `count_pixels`.
     seed : int
         Of the judge's draws.
     device, token
@@ -249,6 +293,7 @@ class _Court:
     parts: Sequence[Evidence]
     old: Counts
     min_size: int
+    grown: float
     seed: int
     device: torch.device
     token: CancelToken | None
@@ -259,7 +304,7 @@ class _Court:
         peak = _taught_peak(network, self.parts, self.device, self.token)
         limits = Limits(self.min_size, peak)
         new = yield from _count(
-            network, self.lesson.held_out, rows, limits, self.device, self.token
+            network, self.lesson.held_out, rows, limits, self.grown, self.device, self.token
         )
         lesson, old = self.lesson, self.old
         verdict = _verdict(lesson.held_out, lesson.class_names, old, new, self.seed, look)
@@ -307,7 +352,6 @@ def _taught_peak(
     token: CancelToken | None,
 ) -> float:
     """Return how sure a network is, at its peak, of the objects that it was taught."""
-    network.to(device)
     found = [(part, probabilities(network, part.image, device, token)[1:]) for part in parts]
     network.cpu()
     return least_peak(found)
@@ -323,8 +367,9 @@ def _count_found(
     """Count what a finished model finds, as it predicts; a class that it does not know, nowhere."""
     there = dict(shared_classes(class_names, model.card.class_names))
     rows = [there.get(number) for number in range(1, 1 + len(class_names))]
-    limits = Limits(model.card.min_size, model.card.peak)
-    counts = yield from _count(model.network, held_out, rows, limits, device, token)
+    fitted = _at_usual_frame(model, held_out)
+    limits, grown = Limits(fitted.card.min_size, fitted.card.peak), _grown(fitted, model)
+    counts = yield from _count(fitted.network, held_out, rows, limits, grown, device, token)
     return counts
 
 
@@ -333,10 +378,11 @@ def _count(
     held_out: Sequence[HeldOut],
     rows: Sequence[int | None],
     limits: Limits,
+    grown: float,
     device: torch.device,
     token: CancelToken | None,
 ) -> Job[Counts]:
-    counts = yield from count_pixels(network.to(device), held_out, rows, device, token, limits)
+    counts = yield from count_pixels(network, held_out, rows, device, token, limits, grown)
     network.cpu()
     return counts
 

@@ -55,9 +55,9 @@ def at_frame(model: Model, side: float) -> Model:
     Returns
     -------
     Model
-        The same weights with another `shrink`, and a card whose widths and sides are in pixels of
-        such frames; `model` itself where the frames are hardly larger or it has not learnt frames.
-        Smaller ones stay as they are: they may be parts of a frame.
+        The same weights with another `shrink`, and a card whose widths, sides and sizes are in
+        pixels of such frames; `model` itself where the frames are hardly larger or it has not
+        learnt frames. Smaller ones stay as they are: they may be parts of a frame.
     """
     config, card = model.network.config, model.card
     if not card.frame_side or config.enlarge > 1:
@@ -66,8 +66,31 @@ def at_frame(model: Model, side: float) -> Model:
     if shrink == config.shrink:
         return model
     grown = shrink / config.shrink
-    card = replace(card, frame_side=grown * card.frame_side, object_width=grown * card.object_width)
+    card = replace(
+        card,
+        frame_side=grown * card.frame_side,
+        object_width=grown * card.object_width,
+        min_size=-(-card.min_size * shrink**2 // config.shrink**2),
+    )
     return replace(model, network=with_shrink(model.network, shrink), card=card)
+
+
+def size_before(size: int, shrink: int, before: int) -> int:
+    """Return how many pixels an object has at the scale of the frames that a model has learnt.
+
+    Parameters
+    ----------
+    size : int
+        In pixels of frames that the model reads at `shrink`.
+    shrink, before : int
+        From `at_frame`, and of the model itself.
+
+    Returns
+    -------
+    int
+        Rounded down, as `at_frame` rounds up: there and back is the same.
+    """
+    return size * before**2 // shrink**2
 
 
 def evidence_width(pieces: Sequence[Evidence], token: CancelToken | None = None) -> float:

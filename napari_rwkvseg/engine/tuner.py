@@ -145,7 +145,7 @@ class Tuner:
         """
         for group in self.optimiser.param_groups:
             group["lr"] = group["top"] * rate * self._scale
-        self.optimiser.zero_grad(set_to_none=True)
+        self.drop_gradients()
         loss = self._loss(logits(), views)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self._learning(), 1.0)
@@ -154,14 +154,25 @@ class Tuner:
             self._skip()
             return value
         self._skipped = 0
-        self.optimiser.step()
+        self._apply()
         self._update_average()
         return value
+
+    def drop_gradients(self) -> None:
+        """Free what a step that failed half way has left; the rest is as it was before it."""
+        self.optimiser.zero_grad(set_to_none=True)
+
+    def move_to(self, device: torch.device) -> None:
+        """Go on elsewhere, with the same weights and state of the optimiser."""
+        for model in (self.network, self.average, self.teacher):
+            model.to(device)
+        self.optimiser.load_state_dict(self.optimiser.state_dict())  # brings its state along
+        self.device = device
 
     def rehearse(self, views: Views) -> None:
         """Do the work of a step without learning, to see how long it takes."""
         self._loss(self.network(views.images), views).backward()  # type: ignore[no-untyped-call]
-        self.optimiser.zero_grad(set_to_none=True)
+        self.drop_gradients()
 
     def _loss(self, logits: Tensor, views: Views) -> Tensor:
         loss = evidence_loss(logits, views.truths, views.levels)
@@ -171,6 +182,19 @@ class Tuner:
         with torch.no_grad():
             old = self.teacher(views.images)
         return loss + self.options.distillation * distillation_loss(logits, old, self.shared, where)
+
+    def _apply(self) -> None:
+        """Let the optimiser step, as a whole or not at all: its first step takes memory."""
+        if self.optimiser.state:
+            self.optimiser.step()
+            return
+        before = copy.deepcopy(self.network.state_dict())
+        try:
+            self.optimiser.step()
+        except (MemoryError, RuntimeError):
+            self.network.load_state_dict(before)
+            self.optimiser = self._optimiser()
+            raise
 
     def _skip(self) -> None:
         """Count a non-finite step; after some go back to the average, with smaller steps."""

@@ -12,11 +12,13 @@ from scipy.ndimage import label as connected
 from napari_rwkvseg.engine.cells import CellGrid
 from napari_rwkvseg.engine.explain import Explanation
 from napari_rwkvseg.engine.heat import HALF, MOST, Heat, field_heat, percent
+from napari_rwkvseg.engine.said import Cause, Change, Said
 from napari_rwkvseg.engine.scan_path import round_figure
 from napari_rwkvseg.network.layer_trace import LayerTrace
 from napari_rwkvseg.network.receptive_field import ReceptiveField
 
 Pixel = tuple[int, int]
+SURE = 0.7  # probability from which a model counts as sure
 SEEN = 0.9  # share of a structure inside the 95 % radius from which it counts as seen
 
 
@@ -29,22 +31,20 @@ class Why:
     pixel : tuple of int
         Row and column in the plane.
     predicted, corrected : str
-        Class names, "background" included.
-    probability : float
-        That the model gave to what it predicted.
-    corrected_probability : float
-        That it gave to what is right.
+        Class names, "background" included: what the mask had, and what is right.
+    probability, corrected_probability : float
+        That the model gave to these.
     half, most : float
         Radii of the receptive field, pixels.
     seen : float
         Share of the structure inside the radius `most`.
     size : int
-        Pixels of the structure.
+        Pixels of the structure, beyond the tile too.
     crossed : tuple of (str, int)
         Levels whose windows part the structure, and over how many windows it lies.
     heat : Heat
         The receptive field.
-    structure : ndarray, bool, shape of the tile
+    structure : ndarray, bool, shape of the plane
         The structure.
     sentences : tuple of str
         All of it in plain words.
@@ -65,39 +65,39 @@ class Why:
     sentences: tuple[str, ...]
 
 
-def why(
-    explanation: Explanation, pixel: Pixel, before: NDArray[np.integer], after: NDArray[np.integer]
-) -> Why:
+def why(explanation: Explanation, change: Change, said: Said | None = None) -> Why:
     """Return what the network knew where a person corrected it.
 
     Parameters
     ----------
     explanation : Explanation
         Of the image in question; its tile holds the pixel.
-    pixel : tuple of int
-        Row and column in the plane.
-    before, after : ndarray, integer, shape of the plane
-        Class numbers as predicted, and as corrected.
+    change : Change
+        Which pixel, and what it was and is.
+    said : Said, optional
+        What the model said of the pixel when it wrote the mask; by default what it says now.
 
     Raises
     ------
     ValueError
         If the label was not changed there, or the pixel lies outside the tile.
     """
-    old, new = int(before[pixel]), int(after[pixel])
-    if old == new:
+    pixel = change.pixel
+    if change.before[pixel] == change.after[pixel]:
         raise ValueError(f"the label at {pixel} was not changed")
-    structure = structure_at(pixel, before, after)[explanation.tile.to_slices()]
-    field = explanation.field(pixel, old)
-    probability = explanation.probabilities(pixel)
-    names = ("background", *explanation.card.class_names)
+    said = said or _said_now(explanation, pixel)
+    old, new = change.classes(said)
+    structure = structure_at(pixel, change.before, change.after)
+    known = old <= len(explanation.card.class_names)
+    field = explanation.field(pixel, old if known else None)
     found = _Facts(explanation, field, structure)
+    predicted, corrected = change.names(old, new)
     return Why(
         pixel=pixel,
-        predicted=names[old],
-        corrected=names[new],
-        probability=float(probability[old]),
-        corrected_probability=float(probability[new]),
+        predicted=predicted,
+        corrected=corrected,
+        probability=said.of(old),
+        corrected_probability=said.of(new),
         half=field.radius(HALF),
         most=found.most,
         seen=found.seen,
@@ -105,10 +105,14 @@ def why(
         crossed=tuple(found.crossed()),
         heat=field_heat(field, explanation.tile, *explanation.pixel_length),
         structure=structure,
-        sentences=tuple(
-            found.sentences(names[old], names[new], probability[old], probability[new])
-        ),
+        sentences=(_verdict(said, change, old, new), *found.sentences()),
     )
+
+
+def _said_now(explanation: Explanation, pixel: Pixel) -> Said:
+    """Return what the model says of a pixel where it is read alone, without mirror images."""
+    label = explanation.label(pixel)
+    return Said(explanation.probabilities(pixel), label, label)
 
 
 def structure_at(
@@ -125,21 +129,58 @@ def structure_at(
     return found
 
 
+def _verdict(said: Said, change: Change, old: int, new: int) -> str:
+    """Return in words what the model said of the pixel, and what its mask made of that."""
+    was, right, best = change.names(old, new, said.likeliest)
+    share, right_share, best_share = (percent(said.of(n)) for n in (old, new, said.likeliest))
+    if said.shown != old:
+        return (
+            f"The mask had {was} here, but not from what the model says now: it gives {was} "
+            f"{share} and {right} {right_share}."
+        )
+    if old == new:
+        return (
+            f"The model said {was} with {share}, as you do: which object a pixel belongs to is "
+            "settled afterwards, where touching objects are parted."
+        )
+    if not said.causes:
+        sure = "undecided" if said.of(old) < SURE else "sure"
+        return f"The model said {was} with {share}; {right} had {right_share}. It was {sure}."
+    causes = " and ".join(_in_words(cause, said) for cause in said.causes)
+    if old:
+        return f"The model said {best} with {best_share}, but {causes} made it {was}."
+    return f"The model found {best} here with {best_share}, but the mask leaves it out: {causes}."
+
+
+def _in_words(cause: Cause, said: Said) -> str:
+    """Return why a find was left out, or what put a pixel into one."""
+    options = said.options
+    if cause is Cause.SIZE:
+        return f"it is smaller than {options.min_size} px (Smallest)"
+    if cause is Cause.DOUBT:
+        return f"it is nowhere as sure as {percent(options.limits.peak)} (Keep doubtful)"
+    if cause is Cause.THRESHOLD:
+        threshold = f"the threshold of {percent(options.threshold)}"
+        return threshold if said.shown else f"it is below {threshold}"
+    return "Fill holes"
+
+
 class _Facts:
     """What can be said about a structure and a receptive field."""
 
     def __init__(
         self, explanation: Explanation, field: ReceptiveField, structure: NDArray[np.bool_]
     ) -> None:
-        self._explanation, self._structure = explanation, structure
+        self._explanation = explanation
+        self._read = structure[explanation.tile.to_slices()]  # the part of it that was read
         self.half, self.most = field.radius(HALF), field.radius(MOST)
-        inside = structure & field.within(self.most)
+        inside = self._read & field.within(self.most)
         self.seen = float(inside.sum() / max(structure.sum(), 1))
 
     def crossed(self) -> Iterator[tuple[str, int]]:
         """Yield levels whose windows part the structure, with the number of windows."""
         tile = self._explanation.tile
-        pixels = np.argwhere(self._structure) + np.array((tile.top, tile.left))
+        pixels = np.argwhere(self._read) + np.array((tile.top, tile.left))
         told = set()
         for layer in self._explanation.trace.layers:
             name = f"{layer.place.part} level {layer.place.level + 1}"
@@ -148,12 +189,8 @@ class _Facts:
                 told.add(name)
                 yield name, count
 
-    def sentences(self, old: str, new: str, was: float, right: float) -> Iterator[str]:
-        """Yield the finding in plain words."""
-        yield (
-            f"The model said {old} with {percent(was)}; {new} had {percent(right)}. "
-            + ("It was undecided." if was < 0.7 else "It was sure.")
-        )
+    def sentences(self) -> Iterator[str]:
+        """Yield what the network saw of the structure, in plain words."""
         step, unit = self._explanation.pixel_length
         radii = [f"{round_figure(radius * step)} {unit}" for radius in (self.half, self.most)]
         yield f"Its answer here depends to 50 % on the {radii[0]} around, to 95 % on {radii[1]}."

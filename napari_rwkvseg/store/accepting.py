@@ -17,6 +17,7 @@ from napari_rwkvseg.engine.intensity import check_channels, measure_window, norm
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.store.corrections import Corrections
 from napari_rwkvseg.store.dataset import check_shape
+from napari_rwkvseg.store.taught import Taught
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,7 @@ def accept(
     corrected: Corrected,
     class_names: Sequence[str],
     token: CancelToken | None = None,
+    taught: Taught | None = None,
 ) -> Job[str]:
     """Keep the corrections of an image, plane by plane; return the image's id in the project.
 
@@ -68,6 +70,8 @@ def accept(
         Classes of the truth, in label order.
     token : CancelToken, optional
         Polled at every plane. What was kept until then stays.
+    taught : Taught, optional
+        What the same mask taught before, see `Corrections.accept`.
 
     Yields
     ------
@@ -90,7 +94,7 @@ def accept(
         pixels = normalise(to_channels(image.plane(index), channels, image.name), window)
         half = pixels.astype(np.float16)
         truth, levels = corrected.truth[index], corrected.levels[index]
-        project.accept(Evidence(image_id, number, half, truth, levels), class_names)
+        project.accept(Evidence(image_id, number, half, truth, levels), class_names, taught)
         yield Progress(done, len(planes), "Keeping the corrections")
     return image_id
 

@@ -88,8 +88,8 @@ def _draw_side_scan(figure: Figure, axes: Axes, side: Side) -> None:
     show_plane(axes, found)
     add_bar(figure, axes, draw_scan(axes, scan), "step of the visit")
     plane = f", plane {', '.join(map(str, found.index))}" if found.index else ""
-    head = f"{layer_name(found, side.layer)}, head {side.head + 1}"
-    axes.set_title(f"{found.image.name}{plane}\n{head}\n{scan.scan.describe()}", fontsize=9)
+    head = f"{layer_name(found, side.layer)}, head {side.head + 1}{plane}"
+    axes.set_title(f"{head}\n{scan.scan.describe()}", fontsize=9)
 
 
 def _draw_side_look(figure: Figure, axes: Axes, side: Side) -> None:

@@ -17,6 +17,15 @@ from napari_rwkvseg.store.atomic import write_atomic
 KEY = "rwkvseg_training"
 
 
+def is_checkpoint(path: Path) -> bool:
+    """Return whether a file is the state of a training run, of any; False for all else."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return KEY in (file.metadata() or {})
+    except (safetensors.SafetensorError, OSError):
+        return False
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """One file, replaced atomically at each validation.

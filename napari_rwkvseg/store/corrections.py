@@ -7,8 +7,10 @@ the folder must be treated like the images.
 
 from __future__ import annotations
 
+import logging
+import secrets
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,21 +32,28 @@ from napari_rwkvseg.engine.holdout import (
 from napari_rwkvseg.errors import ModelFileError
 from napari_rwkvseg.store.atomic import sweep_temporaries
 from napari_rwkvseg.store.evidence_file import (
+    StoredEvidence,
     in_classes,
     read_checksum,
-    read_evidence,
+    read_undamaged,
     write_evidence,
 )
 from napari_rwkvseg.store.ledger import Entry, Ledger, fingerprint, read_ledger, write_ledger
 from napari_rwkvseg.store.refusal import refusals_name
+from napari_rwkvseg.store.taught import Taught
 
 LOCK_NAME = ".lock"
 LOCK_SECONDS = 10.0
 EXTENSION = ".safetensors"
+DAMAGED = ".damaged"
+
+logger = logging.getLogger(__name__)
 
 
 class Corrections:
     """The corrections of one project.
+
+    A file that turns out to be damaged is moved aside and left out, with a logged warning.
 
     Parameters
     ----------
@@ -70,8 +79,10 @@ class Corrections:
                 write_ledger(self.root, ledger)
             return ledger.image_id(image)
 
-    def accept(self, evidence: Evidence, class_names: Sequence[str]) -> None:
-        """Keep the corrections of a plane; they replace earlier ones of the same plane.
+    def accept(
+        self, evidence: Evidence, class_names: Sequence[str], taught: Taught | None = None
+    ) -> None:
+        """Keep the corrections of a plane; of earlier ones stays what they say nothing about.
 
         What says the same as before stays as it is, so that it counts as learnt if it was.
 
@@ -81,6 +92,8 @@ class Corrections:
             With an id from `image_id`.
         class_names : sequence of str
             Classes of its truth, in label order.
+        taught : Taught, optional
+            What the same mask taught before: that is replaced as a whole.
 
         Raises
         ------
@@ -89,16 +102,25 @@ class Corrections:
         """
         path = self._file(evidence.image_id, evidence.plane)
         with self._writing():
-            if not (path.exists() and _says(path, evidence, class_names)):
-                write_evidence(path, evidence, class_names)
+            stored = self._read(path) if path.exists() else None
+            under = stored if taught is None else taught.under(path, stored)
+            whole = evidence if under is None else _on_top(under, evidence, class_names)
+            if stored is not None and _says(stored, whole, class_names):
+                sha256 = stored.sha256
+            else:
+                sha256 = write_evidence(path, whole, class_names)
+            if taught is not None:
+                taught.note(path, under, sha256)
 
-    def withdraw(self, image_id: str, keep: Collection[int] = ()) -> None:
-        """Forget what was accepted of an image, but for some planes; what was dealt stays.
+    def withdraw(self, image_id: str, taught: Taught, keep: Collection[int] = ()) -> None:
+        """Take back what a mask taught of an image: what stood before is back, the deal stays.
 
         Parameters
         ----------
         image_id : str
             From `image_id`.
+        taught : Taught
+            Of that mask.
         keep : collection of int
             Numbers of the planes whose corrections stay.
 
@@ -110,8 +132,8 @@ class Corrections:
         stay = {self._file(image_id, plane) for plane in keep}
         with self._writing():
             for path in self._files(image_id):
-                if path not in stay:
-                    path.unlink()
+                if path in taught and path not in stay:
+                    self._take_back(path, taught)
 
     def deal(self, image_ids: Sequence[str]) -> None:
         """Decide once what of some images is held out; what was decided before stays.
@@ -122,9 +144,10 @@ class Corrections:
             If the disk refuses.
         """
         with self._writing() as ledger:
-            keys = {image_id: self._content_key(image_id) for image_id in image_ids}
+            known = {image_id: self._content_key(image_id) for image_id in image_ids}
+            keys = {image_id: key for image_id, key in known.items() if key is not None}
             for image_id in sorted(keys, key=keys.__getitem__):
-                planes = [read_evidence(path).evidence for path in self._files(image_id)]
+                planes = [stored.evidence for stored in self._stored(image_id)]
                 entry = ledger.entries.get(image_id)
                 others = [e.deal for name, e in ledger.entries.items() if name != image_id]
                 entry = entry or Entry(first_deal(planes, others))
@@ -138,6 +161,10 @@ class Corrections:
         """Return all images with accepted corrections, in the order of their ids."""
         found = (path.stem.rpartition("-")[0] for path in self.root.glob(f"*-*{EXTENSION}"))
         return tuple(sorted(dict.fromkeys(found)))
+
+    def left_out(self) -> frozenset[str]:
+        """Return the names, like `<image id>-<plane>.…`, of damaged files that were moved aside."""
+        return frozenset(path.name for path in self.root.glob(f"*-*{DAMAGED}"))
 
     def dealt(self) -> tuple[str, ...]:
         """Return the images of which it was decided what is held out, in that order."""
@@ -203,8 +230,10 @@ class Corrections:
 
     def to_learn(self, image_id: str, class_names: Sequence[str]) -> list[Evidence]:
         """Return what may be trained on of a dealt image: copies without a held-out pixel."""
-        deal = read_ledger(self.root).entries[image_id].deal
         planes = self._planes(image_id, class_names)
+        if not planes:  # never dealt, if all of it is damaged
+            return []
+        deal = read_ledger(self.root).entries[image_id].deal
         return [piece for plane in planes for piece in training_pieces(plane, deal)]
 
     def to_judge(
@@ -215,6 +244,9 @@ class Corrections:
         everything: bool = False,
     ) -> list[HeldOut]:
         """Return what is held out of a dealt image, or all of it, plane by plane."""
+        planes = self._planes(image_id, class_names)
+        if not planes:  # never dealt, if all of it is damaged
+            return []
         deal = read_ledger(self.root).entries[image_id].deal
         areas = [
             area
@@ -222,7 +254,7 @@ class Corrections:
             if everything or deal.held_out(block)
         ]
         found = []
-        for plane in self._planes(image_id, class_names):
+        for plane in planes:
             blocks = tuple(area for area in areas if plane.seen[area].any())
             if blocks:
                 found.append(HeldOut(plane, blocks, replay))
@@ -238,12 +270,37 @@ class Corrections:
             sum(count.unseen for count in counts),
         )
 
-    def _content_key(self, image_id: str) -> str:
-        return content_key(read_evidence(self._files(image_id)[0]).evidence)
+    def _content_key(self, image_id: str) -> str | None:
+        first = next(self._stored(image_id), None)
+        return None if first is None else content_key(first.evidence)
 
     def _planes(self, image_id: str, class_names: Sequence[str]) -> list[Evidence]:
-        stored = (read_evidence(path) for path in self._files(image_id))
-        return [in_classes(one, class_names) for one in stored]
+        return [in_classes(one, class_names) for one in self._stored(image_id)]
+
+    def _stored(self, image_id: str) -> Iterator[StoredEvidence]:
+        for path in self._files(image_id):
+            stored = self._read(path)
+            if stored is not None:
+                yield stored
+
+    def _read(self, path: Path) -> StoredEvidence | None:
+        """Read a plane; one that is damaged is moved aside."""
+        stored = read_undamaged(path)
+        if stored is None:
+            aside = path.with_name(f"{path.stem}.{secrets.token_hex(4)}{DAMAGED}")
+            with refusals_name(path.name, "moved aside"), suppress(FileNotFoundError):
+                path.replace(aside)
+            logger.warning("left out: %s is damaged; it is %s now", path.name, aside.name)
+        return stored
+
+    def _take_back(self, path: Path, taught: Taught) -> None:
+        stored = self._read(path)
+        under = taught.under(path, stored)
+        taught.forget(path)
+        if stored is not None and under is None:
+            path.unlink()
+        elif under is not None and under is not stored:
+            write_evidence(path, under.evidence, under.class_names)
 
     def _checksums(self, image_id: str) -> frozenset[str]:
         return frozenset(read_checksum(path) for path in self._files(image_id))
@@ -273,9 +330,23 @@ class Corrections:
                 lock.release()
 
 
-def _says(path: Path, evidence: Evidence, class_names: Sequence[str]) -> bool:
+def _on_top(under: StoredEvidence, evidence: Evidence, class_names: Sequence[str]) -> Evidence:
+    """Return what is said of a plane, and where nothing is said what was known of the same pixels.
+
+    Pixels that were prepared for the network in another way are those of another image.
+    """
+    old, seen = in_classes(under, class_names), evidence.seen
+    if not np.array_equal(old.image, evidence.image.astype(np.float16)):
+        return evidence
+    return replace(
+        evidence,
+        truth=np.where(seen, evidence.truth, old.truth),
+        levels=np.where(seen, evidence.levels, old.levels),
+    )
+
+
+def _says(stored: StoredEvidence, evidence: Evidence, class_names: Sequence[str]) -> bool:
     """Whether a file holds the same truth for the same pixels, whatever the model had said."""
-    stored = read_evidence(path)
     old = stored.evidence
     same_place = old.truth.shape == evidence.truth.shape and np.array_equal(old.seen, evidence.seen)
     return (

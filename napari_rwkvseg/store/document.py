@@ -6,12 +6,11 @@ A newer schema is refused, an older one is migrated in memory; the file is never
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from napari_rwkvseg.engine.card import ModelCard
+from napari_rwkvseg.engine.card import RESEARCH_ONLY, ModelCard
 from napari_rwkvseg.network.config import NetworkConfig
 from napari_rwkvseg.store.refusal import OTHER_FILE, Refusal, shown, strict_json
 
@@ -20,6 +19,13 @@ MAX_NUMBER = 4096  # widths, depths, sides: far above any sensible network
 MAX_ITEMS = 64
 MAX_NESTING = 8
 MAX_BLOCKS = 64
+MAX_TEXT = 2000  # characters of a text on a card: what a label draws at once
+MAX_NAMES = 10_000  # characters of all names of classes together
+MAX_SCORE = 1e15  # of a card's numbers; every whole one below it is exact
+MAX_COUNT = 2**63 - 1  # of a seed, of steps, of pixels: what 64 bits hold
+MAX_LENGTH = 1e6  # px, widths and sides on a card
+COMPARED = ("held_out_dice", "replay_dice")  # kept with what they were before
+BEFORE = "_before"
 ENTRIES = {"schema", "plugin", "config", "card"}
 
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
@@ -169,25 +175,32 @@ def _card(values: Any) -> ModelCard:
     for name, value in values.items():
         if not CARD_CHECKS.get(name, _is_text)(value):
             raise Refusal(f"has a card with {name} = {shown(value)}", OTHER_FILE)
-    return ModelCard.from_dict(values)
+    # what it is not for is for the program to say, not for a file
+    return ModelCard.from_dict({**values, "notice": RESEARCH_ONLY})
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+    return isinstance(value, str) and len(value) <= MAX_TEXT
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value <= MAX_COUNT
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) is int or (isinstance(value, float) and math.isfinite(value))
+    return type(value) in (int, float) and abs(value) <= MAX_SCORE  # not NaN: it compares as False
+
+
+def _is_length(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= MAX_LENGTH
 
 
 def _is_class_list(value: Any) -> bool:
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_NUMBER:
         return False
-    return all(isinstance(name, str) and name for name in value) and len({*value}) == len(value)
+    if not all(isinstance(name, str) and name for name in value):
+        return False
+    return len({*value}) == len(value) and sum(map(len, value)) <= MAX_NAMES
 
 
 def _is_percentile_pair(value: Any) -> bool:
@@ -197,15 +210,19 @@ def _is_percentile_pair(value: Any) -> bool:
 
 
 def _is_scores(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(_is_number, value.values()))
+    if not isinstance(value, dict) or len(value) > MAX_ITEMS:
+        return False
+    paired = all((name in value) == (name + BEFORE in value) for name in COMPARED)
+    short = all(len(name) <= MAX_ITEMS for name in value)
+    return paired and short and all(map(_is_number, value.values()))
 
 
 CARD_CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "class_names": _is_class_list,
     "objects": lambda value: isinstance(value, bool),
     "percentiles": _is_percentile_pair,
-    "object_width": lambda value: _is_number(value) and value >= 0,
-    "frame_side": lambda value: _is_number(value) and value >= 0,
+    "object_width": _is_length,
+    "frame_side": lambda value: _is_length(value) and (value == 0 or value >= 1),
     "min_size": _is_count,
     "peak": lambda value: _is_number(value) and 0 <= value <= 1,
     "seed": _is_count,

@@ -35,6 +35,10 @@ ENTRIES = {"evidence_schema", "image", "plane", "class_names"}
 MOST_CLASSES = 255
 
 
+class NewerFormat(Refusal):
+    """A file that a newer version of the plugin wrote."""
+
+
 @dataclass(frozen=True, eq=False)
 class StoredEvidence:
     """What a file holds.
@@ -95,26 +99,29 @@ def read_evidence(path: Path) -> StoredEvidence:
         If the file cannot be read, is damaged, or of a newer format.
     """
     with refusals_name(path.name):
+        return _parsed(read_whole(path))
+
+
+def read_undamaged(path: Path) -> StoredEvidence | None:
+    """Read a plane like `read_evidence`; None if what it holds is damaged.
+
+    Raises
+    ------
+    ModelFileError
+        If the file cannot be read, or is of a newer format: that is nobody's damage.
+    """
+    with refusals_name(path.name):
         raw = read_whole(path)
-        header = parse_header(raw, len(raw))
-        about = _document(document_of(header))
-        sha256 = verify(header, raw)
-        image, code = _arrays(raw)
         try:
-            evidence = Evidence(
-                str(about["image"]),
-                int(about["plane"]),
-                image,
-                (code // LEVELS).astype(np.uint8),
-                (code % LEVELS).astype(np.uint8),
-            )
-        except ValueError as error:
-            raise Refusal("is damaged: its arrays do not fit") from error
-    return StoredEvidence(evidence, tuple(about["class_names"]), sha256)
+            return _parsed(raw)
+        except NewerFormat:
+            raise
+        except Refusal:
+            return None
 
 
 def read_checksum(path: Path) -> str:
-    """Return the checksum that a file claims, from its header alone.
+    """Return the checksum that a file claims, from its header alone; empty if that is damaged.
 
     Raises
     ------
@@ -122,7 +129,10 @@ def read_checksum(path: Path) -> str:
         If the file cannot be read.
     """
     with refusals_name(path.name):
-        return read_header(path).metadata.get(CHECKSUM_KEY, "")
+        try:
+            return read_header(path).metadata.get(CHECKSUM_KEY, "")
+        except Refusal:
+            return ""
 
 
 def in_classes(stored: StoredEvidence, class_names: Sequence[str]) -> Evidence:
@@ -150,13 +160,31 @@ def in_classes(stored: StoredEvidence, class_names: Sequence[str]) -> Evidence:
     return Evidence(old.image_id, old.plane, old.image, truth, levels)
 
 
+def _parsed(raw: bytes) -> StoredEvidence:
+    header = parse_header(raw, len(raw))
+    about = _document(document_of(header))
+    sha256 = verify(header, raw)
+    image, code = _arrays(raw)
+    try:
+        evidence = Evidence(
+            str(about["image"]),
+            int(about["plane"]),
+            image,
+            (code // LEVELS).astype(np.uint8),
+            (code % LEVELS).astype(np.uint8),
+        )
+    except ValueError as error:
+        raise Refusal("is damaged: its arrays do not fit") from error
+    return StoredEvidence(evidence, tuple(about["class_names"]), sha256)
+
+
 def _document(text: str) -> dict[str, Any]:
     values = strict_json(text)
     if not isinstance(values, dict) or set(values) != ENTRIES:
         raise Refusal("holds no corrections of this plugin", "Look for another file")
     schema = values["evidence_schema"]
     if schema != SCHEMA:
-        raise Refusal(
+        raise NewerFormat(
             f"has format {schema}, this version reads {SCHEMA}",
             "Update napari-rwkvseg to open it",
         )

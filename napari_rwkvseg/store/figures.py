@@ -16,6 +16,7 @@ from napari_rwkvseg.engine.card import RESEARCH_ONLY
 from napari_rwkvseg.engine.explain import Explanation
 from napari_rwkvseg.engine.heat import Heat, bright_weight
 from napari_rwkvseg.engine.scan_path import ScanPath
+from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.store.atomic import write_atomic
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def save_scan(path: Path, explanation: Explanation, layer: int, head: int) -> No
 
     Raises
     ------
-    ValueError
+    RwkvSegError
         If the file name has another ending.
     """
     scan = explanation.path(layer, head)
@@ -200,10 +201,10 @@ def add_bar(figure: Figure, axes: Axes, drawn: Any, label: str) -> None:
 
 
 def _caption(figure: Figure, explanation: Explanation, text: str) -> None:
-    """Write what is shown, of which image and model, below the picture."""
+    """Write what is shown and by which model below the picture; names of images may be private."""
     tile = "" if explanation.tiles == 1 else f", one of {explanation.tiles} tiles"
     plane = f", plane {', '.join(map(str, explanation.index))}" if explanation.index else ""
-    source = f"{explanation.card.title} · {explanation.image.name}{plane}{tile}"
+    source = f"{explanation.card.title}{plane}{tile}"
     lines = [line for line in (text, source, RESEARCH_ONLY) if line]
     figure.supxlabel("\n".join(lines), fontsize=8)
 
@@ -213,12 +214,12 @@ def save(figure: Figure, path: Path) -> None:
 
     Raises
     ------
-    ValueError
+    RwkvSegError
         If it is neither PNG nor SVG.
     """
     ending = path.suffix.lower()
     if ending not in FORMATS:
-        raise ValueError(f"{path.name}: a picture ends in .png or .svg, got {ending or 'nothing'}")
+        raise RwkvSegError(f"{path.name}: a picture is saved as .png or .svg. Choose such a name.")
     write_atomic(path, render(figure, ending))
 
 

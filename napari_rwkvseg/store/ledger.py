@@ -22,6 +22,9 @@ from napari_rwkvseg.store.refusal import Refusal, refusals_name, strict_json
 FILE_NAME = "ledger.json"
 SCHEMA = 1
 USES = ("blocks", "train", "judge")
+# On the card of a retrained model: 1 if the judge said so, and how much of the way was taken.
+WORSE, SHARE = "proven_worse", "share_of_the_way"
+LEARNT = 0.5  # of the way that must have been taken for corrections to count as learnt
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,15 @@ class Made:
     images : int
         How many there were then: it has learnt from none that came later.
     learnt : frozenset of str
-        Checksums of the planes that it, or a model that it was made from, has learnt from.
+        Checksums of the planes that it, or a model that it was made from, was taught.
+    doubtful : bool
+        Whether it is worse than the model that it was made from, or would be if more of the way had
+        been taken.
     """
 
     images: int
     learnt: frozenset[str] = frozenset()
+    doubtful: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,13 +88,25 @@ class Ledger:
 
     def with_model(self, card: ModelCard, learnt: frozenset[str] = frozenset()) -> Ledger:
         """Return the ledger with a model added that was made from some of the images of now."""
-        made = Made(len(self.entries), learnt)
+        made = Made(len(self.entries), learnt, bool(card.metrics.get(WORSE)) or _is_short(card))
         return replace(self, made={**self.made, fingerprint(card): made})
 
     def learnt(self, card: ModelCard) -> frozenset[str]:
         """Return the checksums of the planes that a model has learnt from; none if unknown."""
         made = self.made.get(fingerprint(card))
-        return frozenset() if made is None else made.learnt
+        learnt = frozenset[str]() if made is None else made.learnt
+        # what a longer step would have had to forget for must not judge later ones
+        return learnt - self.doubted() if _is_short(card) else learnt
+
+    def doubted(self) -> frozenset[str]:
+        """Return the checksums of planes that only doubtful models were taught: perhaps wrong."""
+        doubtful = (made.learnt for made in self.made.values() if made.doubtful)
+        others = (made.learnt for made in self.made.values() if not made.doubtful)
+        return frozenset[str]().union(*doubtful).difference(*others)
+
+
+def _is_short(card: ModelCard) -> bool:
+    return card.metrics.get(SHARE, 1.0) < LEARNT
 
 
 def fingerprint(card: ModelCard) -> str:
@@ -157,7 +176,7 @@ def _entry_to_json(entry: Entry) -> dict[str, Any]:
 
 
 def _made_to_json(made: Made) -> dict[str, Any]:
-    return {"images": made.images, "learnt": sorted(made.learnt)}
+    return {"images": made.images, "learnt": sorted(made.learnt), "doubtful": made.doubtful}
 
 
 def _from_json(content: Mapping[str, Any]) -> Ledger:
@@ -184,4 +203,5 @@ def _entry(values: Mapping[str, Any]) -> Entry:
 def _made(values: Mapping[str, Any] | int) -> Made:
     if isinstance(values, int):  # older ledgers do not say what it has learnt
         return Made(values)
-    return Made(int(values["images"]), frozenset(map(str, values["learnt"])))
+    doubtful = bool(values.get("doubtful", False))  # older ledgers do not say
+    return Made(int(values["images"]), frozenset(map(str, values["learnt"])), doubtful)

@@ -175,14 +175,14 @@ class Library:
         Returns
         -------
         Version or None
-            None if there is none, or it is active: then somebody chose it. One that was better
-            and is not active is one that somebody went back from.
+            None if there is none, or it was chosen: a name that has no other version stands for it
+            without that. One that was better and is not active is one that somebody went back from.
         """
         versions = self.versions(name) if name in self.names() else ()
         made = [version for version in versions if version.card.parent == parent]
-        if not made or made[-1].active or made[-1].card.metrics.get(PROVEN, 1):
+        if not made or made[-1].card.metrics.get(PROVEN, 1):
             return None
-        return made[-1]
+        return None if made[-1].path == self._own.active(name) else made[-1]
 
     def load_version(self, version: Version) -> Model:
         """Load one version, active or not, under the library's name.

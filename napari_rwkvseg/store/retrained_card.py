@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.evidence import EvidenceCount
 from napari_rwkvseg.engine.retrain import Candidate
+from napari_rwkvseg.store.document import MAX_TEXT
+from napari_rwkvseg.store.ledger import SHARE, WORSE
 from napari_rwkvseg.store.library import PROVEN
 
 
@@ -25,7 +27,7 @@ def retrained_card(
     names : tuple of str
         Its classes, in label order.
     count : EvidenceCount
-        Pixels of the corrections at hand.
+        Pixels of the corrections that are new to it.
     seed : int
         Of the run.
     """
@@ -49,8 +51,10 @@ def retrained_card(
 
 
 def _with(text: str, added: str) -> str:
-    """Return a list in words with something added, once."""
-    return text if text.endswith(added) else "; ".join(filter(None, (text, added)))
+    """Return a list in words with something added, once, no longer than a card may hold."""
+    if text.endswith(added):
+        return text
+    return "; ".join(filter(None, (text[: MAX_TEXT - len(added) - 2], added)))
 
 
 def _metrics(count: EvidenceCount, found: Candidate) -> dict[str, float]:
@@ -64,9 +68,11 @@ def _metrics(count: EvidenceCount, found: Candidate) -> dict[str, float]:
         "blocks": fresh.n,
         "changed_pixels": count.changed,
         "reviewed_pixels": count.reviewed,
-        "share_of_the_way": found.share,
+        SHARE: found.share,
         PROVEN: float(found.verdict.answer == "better"),
     }
+    if found.verdict.answer == "worse":
+        metrics[WORSE] = 1.0
     if replay is not None:
         metrics |= {"replay_dice": replay.new_dice, "replay_dice_before": replay.old_dice}
     return metrics

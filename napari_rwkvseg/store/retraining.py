@@ -15,25 +15,24 @@ from napari_rwkvseg.engine.classes import shared_classes
 from napari_rwkvseg.engine.dataset import read_index
 from napari_rwkvseg.engine.device import choose_device, limit_threads
 from napari_rwkvseg.engine.evidence import find_levels
-from napari_rwkvseg.engine.holdout import witnesses
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.judge import Verdict
 from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.predict import predict
 from napari_rwkvseg.engine.prediction import PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
-from napari_rwkvseg.engine.retrain import Lesson, retrain
+from napari_rwkvseg.engine.retrain import retrain
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.store.accepting import Corrected, accept, classes_of
 from napari_rwkvseg.store.corrections import Corrections
 from napari_rwkvseg.store.dataset import read_pair
-from napari_rwkvseg.store.library import Library, data_folder
+from napari_rwkvseg.store.lesson import gather, never_dealt, speaking, waiting
+from napari_rwkvseg.store.library import Library
 from napari_rwkvseg.store.model_file import write_model
 from napari_rwkvseg.store.retrained_card import retrained_card
-from napari_rwkvseg.store.second_chance import second_chance, spread
+from napari_rwkvseg.store.second_chance import second_chance
+from napari_rwkvseg.store.target import default_folder
 
-MOST_REPLAYED = 16  # images learnt before that a run looks at again
-LEARNT = 0.5  # of the way that must have been taken for corrections to count as learnt
 LEAST_SHARE = 0.5  # of the seconds that are left for learning, however long reading takes
 
 Pair = tuple[ImageData, NDArray[np.integer]]
@@ -64,7 +63,13 @@ class RetrainOptions:
     threads: int | None = None
 
     def project(self, name: str) -> Corrections:
-        """Return the project of a model."""
+        """Return the project of a model.
+
+        Raises
+        ------
+        ModelFileError
+            If the folder is not given and the name is no valid one.
+        """
         return Corrections(self.corrections or default_folder(name))
 
 
@@ -86,7 +91,7 @@ class Retrained:
     start : ModelCard or None
         Of the model that learning began at.
     taught : tuple of str
-        Ids of the images that it has learnt besides what that one had.
+        Ids of the images that it was taught besides what that one had.
     """
 
     model: Model
@@ -205,7 +210,8 @@ def retrain_accepted(
     model : Model
         The old one; it stays as it is.
     images : sequence of str
-        Ids from `accept`: what is new. Images that the old model has learnt from are replayed.
+        Ids from `accept`: what is new. Images that the old model has learnt from are replayed;
+        others of the project that it has not join what is new, see `waiting`.
     options, token, clock, start
         As for `retrain_model`.
     aside : Model, optional
@@ -223,12 +229,13 @@ def retrain_accepted(
     project = options.project(model.card.name)
     previous = limit_threads(options.threads)
     try:
-        project.deal(list(dict.fromkeys(images)))
+        project.deal(list(dict.fromkeys([*images, *never_dealt(project)])))
         device, _ = choose_device(options.device)
         seed = options.tuning.seed
         proven = yield from second_chance(model, aside, project, images, names, seed, device, token)
         if aside is not None and proven is not None:
             model = aside
+        images = [*images, *waiting(project, images, model.card)]
         lesson = gather(project, images, names, model.card)
         seconds = options.tuning.seconds
         left = max(LEAST_SHARE * seconds, seconds - (clock() - start))
@@ -236,8 +243,7 @@ def retrain_accepted(
         found = yield from retrain(model, lesson, tuning, device, token, clock)
     finally:
         limit_threads(previous)
-    # what a longer step would have had to forget for may be wrong: it must not judge later ones
-    taught = tuple(images) if found.share >= LEARNT else ()
+    taught = speaking(lesson, images)
     count = project.count(images, names)
     card = retrained_card(model, found, lesson.class_names, count, options.tuning.seed)
     candidate = Model(found.tuned.network, card)
@@ -256,6 +262,7 @@ def retrain_folder(
 ) -> Job[Retrained]:
     """Retrain on the part "train" of a data folder, see `read_index` and `retrain_model`."""
     start = clock()
+    options.project(model.card.name)  # refuses a name that is none, before anything is read
     pairs = yield from read_pairs(folder)
     result = yield from retrain_model(model, pairs, options, token, clock, start, aside)
     return result
@@ -299,57 +306,6 @@ def _written(retrained: Retrained, out: Path | None, library: Library | None) ->
         return replace(model, sha256=library.activate(model.card.name, sha256).sha256)
     better = retrained.verdict.answer == "better"
     return replace(model, sha256=library.install(model, activate=better).sha256)
-
-
-def default_folder(name: str) -> Path:
-    """Return where the corrections for a model lie unless another folder is named."""
-    return data_folder() / "corrections" / name
-
-
-def gather(
-    project: Corrections, images: Sequence[str], names: Sequence[str], start: ModelCard
-) -> Lesson:
-    """Return what there is to learn from and to judge by.
-
-    Parameters
-    ----------
-    project : Corrections
-        All images must be dealt.
-    images : sequence of str
-        Ids of those at hand; of others only such as were learnt take part, or, where there is
-        nothing else to judge by, what is held out of them.
-    names : sequence of str
-        Classes, in label order.
-    start : ModelCard
-        Of the model that learning begins at: what it has learnt is replayed.
-    """
-    learnt = project.learnt(start)
-    fresh = [image for image in dict.fromkeys(images) if image not in learnt]
-    again = spread(learnt, MOST_REPLAYED)  # old ones too: they are forgotten most easily
-    # images that only judge show what is lost; others need not keep silent for that
-    silent = () if any(map(project.only_judges, again)) else witnesses(again)
-    held_out = [held for image in fresh for held in project.to_judge(image, names)]
-    by_heart = project.by_heart()
-    judging = [image for image in again if image not in by_heart]
-    held_out += [held for image in judging for held in project.to_judge(image, names, replay=True)]
-    judged_by_heart = False
-    if not held_out:  # only whole images that teach: others judge them
-        others = [image for image in project.dealt() if image not in fresh]
-        held_out = [held for image in others for held in project.to_judge(image, names)]
-        judges = {held.evidence.image_id for held in held_out}
-        judged_by_heart = bool(judges) and judges <= by_heart.intersection(learnt)
-    return Lesson(
-        tuple(piece for image in fresh for piece in project.to_learn(image, names)),
-        tuple(
-            piece
-            for image in again
-            if image not in silent
-            for piece in project.to_learn(image, names)
-        ),
-        tuple(held_out),
-        tuple(names),
-        judged_by_heart,
-    )
 
 
 def _accept_pairs(

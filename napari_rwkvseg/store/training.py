@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,19 +19,23 @@ from napari_rwkvseg.engine.device import choose_device, limit_threads
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.train import train
 from napari_rwkvseg.engine.train_options import TrainOptions
-from napari_rwkvseg.engine.validate import Score
 from napari_rwkvseg.engine.widths import median_width
+from napari_rwkvseg.errors import ModelFileError
 from napari_rwkvseg.network.config import NetworkConfig
-from napari_rwkvseg.store.checkpoint import Checkpoint
+from napari_rwkvseg.store.checkpoint import Checkpoint, is_checkpoint
 from napari_rwkvseg.store.dataset import read_samples
 from napari_rwkvseg.store.document import Document, write_document
 from napari_rwkvseg.store.formats import read_image
 from napari_rwkvseg.store.library import Library
 from napari_rwkvseg.store.model_file import write_model
+from napari_rwkvseg.store.model_path import check_model_path
 from napari_rwkvseg.store.refusal import refusals_name
 
 T = TypeVar("T")
 LOG_COLUMNS = ("step", "loss", "learning_rate", "val_dice", "val_iou")
+LOG_HEADER = ",".join(LOG_COLUMNS).encode()
+OWN_DATA = "own data"  # on the card, where no recipe names them
+PLACEHOLDER = "DATA"  # in the command there
 
 
 @dataclass(frozen=True)
@@ -80,17 +85,25 @@ class TrainingRun:
         return self.out.with_suffix(".checkpoint")
 
     def command(self) -> str:
-        """Return the command that repeats the run, without paths of this machine."""
+        """Return the command that repeats the run, without paths of this machine.
+
+        Names of data folders may be names of people: only those that the recipe states are shown.
+        """
         options = self.options
         recipe = f" --recipe {self.recipe}" if self.recipe else ""
         threads = f" --threads {self.threads}" if self.threads else ""
         start = f" --start {Path(options.start).name}" if options.start else ""
         classes = f" --classes {shlex.join(self.classes)}" if self.classes else ""
         return (
-            f"napari-rwkvseg train --data {names(self.data)} --out {self.out.name}{recipe} "
+            f"napari-rwkvseg train --data {self._public_data()} --out {self.out.name}{recipe} "
             f"--size {options.size} --steps {options.steps} --crop {options.crop} "
             f"--batch {options.batch} --seed {options.seed}{start}{threads}{classes}"
         )
+
+    def _public_data(self) -> str:
+        stated = re.split(r"[^\w.-]+", self.card.data)
+        names = [folder.name for folder in self.data]
+        return " ".join(name if name and name in stated else PLACEHOLDER for name in names)
 
 
 def train_model(run: TrainingRun, token: CancelToken | None = None) -> Job[Model]:
@@ -116,8 +129,10 @@ def train_model(run: TrainingRun, token: CancelToken | None = None) -> Job[Model
     Raises
     ------
     RwkvSegError
-        If data cannot be read, training diverges, or the model cannot be written.
+        If model or log cannot be written or would replace a foreign file, which is found out first;
+        if data cannot be read, or training diverges.
     """
+    _check_outputs(run)
     token = token or CancelToken()
     previous = limit_threads(run.threads)
     try:
@@ -133,9 +148,28 @@ def train_model(run: TrainingRun, token: CancelToken | None = None) -> Job[Model
     return model
 
 
-def names(folders: Sequence[Path]) -> str:
-    """Return the names of some folders, without their places on this machine."""
-    return " ".join(folder.name for folder in folders)
+def _check_outputs(run: TrainingRun) -> None:
+    """See that what a run writes and removes is its own."""
+    check_model_path(run.out)
+    kinds: tuple[tuple[Path, Callable[[Path], bool]], ...] = (
+        (run.log, _is_log),
+        (run.checkpoint, is_checkpoint),
+    )
+    for path, is_ours in kinds:
+        if path.exists() and not is_ours(path):
+            raise ModelFileError(
+                f"{path.name} beside the model would be replaced, and no training wrote it. "
+                "Name another model file."
+            )
+
+
+def _is_log(path: Path) -> bool:
+    """Whether a file is the log of a run; of one killed as it began it is empty."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        first = file.readline(len(LOG_HEADER) + 2)
+    return not first or first.rstrip() == LOG_HEADER
 
 
 def _read(run: TrainingRun, split: str, channels: int) -> Job[tuple[Sample, ...]]:
@@ -169,8 +203,9 @@ def _train(
 ) -> Job[Model]:
     config = run.options.config(channels, 1 + len(run.card.class_names))
     device, _ = choose_device(run.device)
+    card = _stated(run)
     with refusals_name(run.out.name, "saved"):  # now, not when all is trained
-        write_document(Document("", config, run.card))
+        write_document(Document("", config, card))
     keeper = Checkpoint(run.checkpoint, _identity(run, config, samples, held_out))
     if not run.resume:
         run.checkpoint.unlink(missing_ok=True)
@@ -178,8 +213,13 @@ def _train(
     start = Library().load(run.options.start).network if run.options.start else None
     job = train(samples, held_out, config, run.options, device, keeper, token, start)
     network, score = yield from _logged(job, run.log)
-    width = median_width([[sample.truth] for sample in samples])
-    return Model(network.cpu(), _filled_card(run, score, width))
+    card = replace(
+        card,
+        object_width=round(median_width([[sample.truth] for sample in samples]), 1),
+        metrics={"dice_mean": score.dice_mean, "iou_mean": score.iou_mean, "n": score.n},
+        created=datetime.now(UTC).date().isoformat(),
+    )
+    return Model(network.cpu(), card)
 
 
 def _identity(
@@ -237,15 +277,13 @@ class _Log:
             csv.DictWriter(file, LOG_COLUMNS).writerow({"step": event.done, **dict(event.metrics)})
 
 
-def _filled_card(run: TrainingRun, score: Score, width: float) -> ModelCard:
+def _stated(run: TrainingRun) -> ModelCard:
+    """Return the card of a run as far as it is known before training."""
     return replace(
         run.card,
-        object_width=round(width, 1),
         size=run.options.size,
-        data=run.card.data or names(run.data),
+        data=run.card.data or OWN_DATA,
         command=run.command(),
         seed=run.options.seed,
         steps=run.options.total,
-        metrics={"dice_mean": score.dice_mean, "iou_mean": score.iou_mean, "n": score.n},
-        created=datetime.now(UTC).date().isoformat(),
     )

@@ -24,9 +24,9 @@ class ModelCardView(QWidget):
         while (item := self._rows.takeAt(0)) is not None:
             item.widget().deleteLater()
         for row, (name, text) in enumerate([] if card is None else card_rows(card)):
-            value = muted(text)
+            value = muted()
             value.setObjectName("value")
-            value.setTextFormat(Qt.TextFormat.PlainText)  # cards are written by anyone
+            value.setText(text)  # only now: a text that comes later makes height follow width
             key = QLabel(name)
             key.setObjectName("muted")
             self._rows.addWidget(key, row, 0, Qt.AlignmentFlag.AlignTop)

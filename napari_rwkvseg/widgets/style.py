@@ -105,8 +105,9 @@ def _is_dark(color: Any) -> bool:
 
 
 def muted(text: str = "") -> QLabel:
-    """Return a wrapping label in the quiet colour."""
+    """Return a wrapping label in the quiet colour; what files say is shown, never interpreted."""
     label = QLabel(text)
+    label.setTextFormat(Qt.TextFormat.PlainText)
     label.setObjectName("muted")
     label.setWordWrap(True)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)

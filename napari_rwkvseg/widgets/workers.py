@@ -129,8 +129,8 @@ def run_job(job: Job[Any], on_progress: Callable[[Progress], None]) -> JobResult
         return JobResult(error=str(error))
     except MemoryError:
         return JobResult(
-            error="There is not enough memory. Choose a smaller region, or smaller tiles under "
-            "Preferences > RWKV Segmentation."
+            error="There is not enough memory. Close other programs; to segment, a smaller region "
+            "helps, and so do smaller tiles under Preferences > RWKV Segmentation."
         )
     except BaseException as error:  # the one place that turns anything into a result
         logger.exception("a job failed")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +18,7 @@ import napari_rwkvseg
 from napari_rwkvseg.api import list_models, load_model
 from napari_rwkvseg.cli import main
 from napari_rwkvseg.cli import segment as segment_command
+from napari_rwkvseg.cli.main import build_parser
 from napari_rwkvseg.engine.metrics import dice
 from napari_rwkvseg.network.config import SIZES, NetworkConfig, tiny
 
@@ -71,7 +74,7 @@ def test_train_writes_a_model_that_segments(
     recipe = tmp_path / "recipe.json"
     card = {"title": "Noise", "data_licence": "CC0"}
     recipe.write_text(json.dumps({"card": card, "training": {"steps": 9, "crop": 32}}))
-    out = tmp_path / "noise.safetensors"
+    out = tmp_path / "Noise 2.safetensors"
     options = [
         "--size",
         "tiny",
@@ -88,10 +91,19 @@ def test_train_writes_a_model_that_segments(
     assert main(["train", *paths, *options]) == 0
     assert "on 1 validation images" in capsys.readouterr().out
     trained = load_model(out)
-    assert (trained.card.name, trained.card.title) == ("noise", "Noise (tiny)")
+    assert (trained.card.name, trained.card.title) == ("noise-2", "Noise (tiny)")
+    assert main(["models", "import", str(out)]) == 0
     assert trained.card.steps == 2  # what is asked for goes before the recipe
     assert "--recipe recipe.json --size tiny --steps 2 --crop 32 " in trained.card.command
     assert trained.predict(np.zeros((40, 40), np.uint8)).shape == (40, 40)
+
+
+def test_train_refuses_a_folder_as_its_model_before_the_recipe_is_read(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    nowhere = str(tmp_path / "nowhere")
+    assert main(["train", "--data", nowhere, "--recipe", nowhere, "--out", str(tmp_path)]) == 1
+    assert "is a folder. Name a model file (.safetensors) in it." in capsys.readouterr().err
 
 
 def test_a_recipe_that_is_no_json_is_named(
@@ -121,6 +133,13 @@ def test_an_imported_model_is_listed_described_used_and_deleted(
     assert main(["models", "info", "small"]) == 1
 
 
+def test_a_model_is_imported_under_a_name_of_choice(model_file: Path, capsys: Capture) -> None:
+    assert main(["models", "import", str(model_file), "--name", "mine"]) == 0
+    assert capsys.readouterr().out == "mine is installed.\n"
+    assert load_model("mine").card.title == "Small"
+    assert main(["models", "import", str(model_file), "--name", "Mine"]) == 1
+
+
 def test_the_folder_of_own_models_is_printed(tmp_path: Path, capsys: Capture) -> None:
     assert main(["models", "path"]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "user data" / "models")
@@ -129,12 +148,59 @@ def test_the_folder_of_own_models_is_printed(tmp_path: Path, capsys: Capture) ->
 def test_an_interrupt_ends_with_130_and_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(segment_command, "plan_outputs", interrupt)
     assert main(["segment", "a.tif", "--out", "x"]) == 130
     assert capsys.readouterr().err == "Interrupted.\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "x.tif"),
+            "x.tif: No space left on device. Check the path, its permissions and the room on "
+            "the disk.",
+        ),
+        (OSError("not a file of ours"), "not a file of ours"),
+    ],
+)
+def test_what_the_system_refuses_is_said_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, error: OSError, sentence: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(segment_command, "plan_outputs", refuse)
+    assert main(["segment", "a.tif", "--out", "x"]) == 1
+    assert capsys.readouterr().err == f"napari-rwkvseg: {sentence}\n"
+
+
+def test_a_reader_that_has_gone_is_no_reason_to_complain() -> None:
+    command = [sys.executable, "-m", "napari_rwkvseg", "models", "path"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+def test_no_more_threads_are_taken_than_there_are_cores() -> None:
+    parse = build_parser().parse_args
+    common = ["evaluate", "--data", "x", "--threads"]
+    assert parse([*common, "100000"]).threads == os.cpu_count()
+    assert parse([*common, "1"]).threads == 1
+
+
+@pytest.mark.parametrize("threads", ["0", "-3", "many"])
+def test_a_number_of_threads_that_cannot_be_is_wrong_use(threads: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", "--data", "x", "--threads", threads])
+    assert end.value.code == 2
+    assert "argument --threads" in capsys.readouterr().err
 
 
 def test_wrong_use_ends_with_2(capsys: Capture) -> None:

@@ -15,7 +15,7 @@ from napari_rwkvseg.cli.main import build_parser
 from napari_rwkvseg.engine.metrics import dice
 from napari_rwkvseg.engine.tuner import FinetuneOptions
 from napari_rwkvseg.store import retraining
-from napari_rwkvseg.store.library import Library
+from napari_rwkvseg.store.library import Library, data_folder
 from napari_rwkvseg.store.model_file import write_model
 from napari_rwkvseg.store.retraining import Retrained, RetrainOptions, retrain_model
 from tests.corrected import LEARNING, discs, model, unproven
@@ -80,7 +80,8 @@ def test_a_better_model_is_written_installed_active_and_taken_back(
     new = load_model(out).model.sha256
     assert said.startswith("Better: Dice 0.")
     assert "  disc           Dice 0." in said
-    assert f"new.safetensors is version {new[:8]} of small.\nIt is active now." in said
+    assert f"new.safetensors is version {new[:8]} of small.\n" in said
+    assert said.endswith("It is in the library as small and active now.\n")
     assert Library().load("small").sha256 == new
 
     assert main(["models", "versions", "small"]) == 0
@@ -108,7 +109,7 @@ def test_a_candidate_that_is_not_better_is_kept_aside(
     assert finetune("small", data, out, "--install") == 0
     said = capsys.readouterr().out
     assert said.startswith("Cannot tell: ")
-    assert "kept aside; the active version stays as it was." in said
+    assert "as small, kept aside; the active version stays as it was." in said
     assert Library().load("small").sha256 == old
     assert len(Library().versions("small")) == 2
 
@@ -125,7 +126,7 @@ def test_what_was_kept_aside_before_gets_a_second_chance(
     said = capsys.readouterr().out
     assert said.startswith("Better: Dice 0.")
     assert "It was kept aside before; what was corrected since proves it better.\n" in said
-    assert "It is active now." in said
+    assert "as small and active now." in said
     assert shelf.load("small").sha256 == aside.sha256
     assert shelf.versions("small")[-1].card.parent == aside.sha256
 
@@ -164,6 +165,66 @@ def test_classes_are_named_in_label_order(
     assert "  ring " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("border", "better"), [(0.9, True), (0.5, False)])
+def test_a_model_of_other_classes_gets_a_name_of_its_own(
+    border: float, better: bool, data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    shelf = Library()
+    old = shelf.install(model(border))
+    out, steps = tmp_path / "new.safetensors", "72" if better else "1"
+    more = ["--classes", "Membrane", "--install", "--steps", steps]
+    assert finetune("small", data, out, *more) == 0
+    said = capsys.readouterr().out
+    assert f"version {load_model(out).model.sha256[:8]} of membrane.\n" in said
+    aside = "" if better else ", kept aside"
+    assert said.startswith("Better") == better
+    assert f"as membrane{aside}; small stays as it was.\n" in said
+    assert [one.sha256 for one in shelf.versions("small")] == [old.sha256]
+    assert shelf.card("small").class_names == ("disc",)
+    card = shelf.card("membrane")
+    assert (card.class_names, card.title) == (("Membrane",), "Membrane (own model, from small)")
+    assert card.parent == old.sha256
+    assert [path.name for path in (data_folder() / "corrections").iterdir()] == ["membrane"]
+
+
+def test_the_new_model_is_named_as_asked_unless_another_one_has_that_name(
+    data: Path, start: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    Library().install(start)
+    out = tmp_path / "new.safetensors"
+    assert finetune("small", data, out, "--install", "--name", "mine", "--steps", "2") == 0
+    assert "It is in the library as mine" in capsys.readouterr().out
+    assert Library().card("mine").title == Library().card("small").title
+    out.unlink()
+    for name, reason in (("vessels", "A model named 'vessels' exists"), ("../x", "no valid")):
+        assert finetune("small", data, out, "--name", name) == 1
+        assert reason in capsys.readouterr().err
+    assert not out.exists()
+    assert [path.name for path in (data_folder() / "corrections").iterdir()] == ["mine"]
+
+
+def test_a_file_that_calls_itself_a_path_writes_nothing_there(
+    data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    path, out = tmp_path / "file.safetensors", tmp_path / "new.safetensors"
+    write_model(path, model(border=0.9, name=str(tmp_path / "elsewhere")))
+    assert finetune(path, data, out) == 1
+    said = capsys.readouterr().err
+    assert "file.safetensors calls itself" in said
+    assert "Choose another one with --name." in said
+    assert not (tmp_path / "elsewhere").exists()
+    assert finetune(path, data, out, "--name", "mine", "--steps", "2") == 0
+    assert load_model(out).card.name == "mine"
+
+
+def test_where_no_model_can_be_written_nothing_begins(
+    data: Path, start: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    assert finetune(start, data, tmp_path / "nowhere" / "new.safetensors") == 1
+    assert "nowhere is no folder" in capsys.readouterr().err
+    assert not (data_folder() / "corrections").exists()
+
+
 def test_seed_and_steps_repeat_a_run(data: Path, start: Path, tmp_path: Path) -> None:
     outs = [tmp_path / f"{number}.safetensors" for number in range(2)]
     for out in outs:
@@ -193,6 +254,15 @@ def test_from_python_arrays_go_in_and_a_verdict_comes_out(tmp_path: Path) -> Non
     assert found.verdict.answer == "better"
     assert dice(Segmenter(found.model).predict(image), mask) > before + 0.1
     assert dice(segmenter.predict(image), mask) == before
+
+
+def test_from_python_a_model_of_other_classes_gets_a_name_of_its_own(tmp_path: Path) -> None:
+    image, mask = discs()
+    for name, wanted in ((None, "nuclei-2"), ("mine", "mine")):
+        found = Segmenter(model(border=0.9)).finetune(
+            [image], [mask], class_names=["Nuclei"], steps=2, name=name, corrections=tmp_path
+        )
+        assert (found.model.card.name, found.model.card.class_names) == (wanted, ("Nuclei",))
 
 
 def test_from_python_as_many_masks_as_images_are_wanted() -> None:

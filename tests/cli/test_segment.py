@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 from pathlib import Path
@@ -60,14 +61,12 @@ def test_flips_average_over_mirror_images(tmp_path: Path, model_file: Path) -> N
 
 def test_threshold_and_smallest_object_are_heeded(tmp_path: Path, model_file: Path) -> None:
     source, target = write_image(tmp_path / "cells.tif"), tmp_path / "mask.tif"
-    segment(source, "--out", target, "--model", model_file, "--threshold", 0)
+    common = (source, "--out", target, "--overwrite", "--model", model_file, "--threshold")
+    segment(*common, 0)
     assert tifffile.imread(target).all()
-    segment(source, "--out", target, "--model", model_file, "--threshold", 1)
+    segment(*common, 1)
     assert not tifffile.imread(target).any()
-    whole = 48 * 64
-    segment(
-        source, "--out", target, "--model", model_file, "--threshold", 0, "--min-size", whole + 1
-    )
+    segment(*common, 0, "--min-size", 48 * 64 + 1)
     assert not tifffile.imread(target).any()
 
 
@@ -78,6 +77,44 @@ def test_probabilities_are_written_beside_the_mask(tmp_path: Path, model_file: P
     mask = tifffile.imread(tmp_path / "cells_mask.tif")
     assert probability.dtype == np.float32
     assert np.array_equal(np.squeeze(probability) >= 0.5, mask > 0)
+
+
+def test_a_mask_that_exists_is_replaced_only_on_demand(
+    tmp_path: Path, model_file: Path, capsys: Capture
+) -> None:
+    source, target = write_image(tmp_path / "in" / "a.tif"), tmp_path / "out" / "a_mask.tif"
+    common = (source.parent, "--out", target.parent, "--model", model_file)
+    assert segment(*common) == 0
+    target.write_text("corrected")
+    assert segment(*common) == 1
+    assert f"{target} exists. Name another folder, or add --overwrite." in capsys.readouterr().err
+    assert target.read_text() == "corrected"
+    assert segment(*common, "--overwrite") == 0
+    assert tifffile.imread(target).shape == (48, 64)
+
+
+def test_probabilities_replace_neither_images_nor_other_files(
+    tmp_path: Path, model_file: Path, capsys: Capture
+) -> None:
+    source, target = write_image(tmp_path / "y_probability.tif"), tmp_path / "y.tif"
+    before = source.read_bytes()
+    command = (source, "--out", target, "--model", model_file, "--probabilities")
+    for more in ((), ("--overwrite",)):
+        assert segment(*command, *more) == 1
+        assert "y_probability.tif would replace an image" in capsys.readouterr().err
+    other = write_image(tmp_path / "z.tif")
+    assert segment(other, *command[1:]) == 1
+    assert "y_probability.tif exists" in capsys.readouterr().err
+    assert source.read_bytes() == before
+    assert not target.exists()
+
+
+def test_a_mask_and_a_probability_map_of_one_name_are_refused(tmp_path: Path) -> None:
+    sources = [tmp_path / name for name in ("a.tif", "a_mask_probability.tif")]
+    for source in sources:
+        source.touch()
+    with pytest.raises(RwkvSegError, match="would replace an image"):
+        list(plan_outputs(sources, tmp_path, probabilities=True))
 
 
 def test_a_folder_is_done_image_by_image_and_a_bad_one_does_not_stop_it(
@@ -98,13 +135,32 @@ def test_a_folder_is_done_image_by_image_and_a_bad_one_does_not_stop_it(
     assert "Traceback" not in said.err
 
 
-@pytest.mark.parametrize("error", [ValueError("odd"), MemoryError()])
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            KeyError("odd\none"),
+            r"a.tif cannot be segmented (KeyError: 'odd\none'). "
+            "Add --verbose to see where it fails.",
+        ),
+        (
+            MemoryError(),
+            "a.tif: not enough memory. Close other programs, or use a smaller --tile.",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "in/a.tif"),
+            "a.tif: in/a.tif: Permission denied. Check the path, its permissions and the room on "
+            "the disk.",
+        ),
+    ],
+)
 def test_an_error_that_nobody_foresaw_stops_one_image_only(
     tmp_path: Path,
     model_file: Path,
     capsys: Capture,
     monkeypatch: pytest.MonkeyPatch,
     error: Exception,
+    sentence: str,
 ) -> None:
     def failing(path: Path, axes: str | None) -> ImageData:
         if path.name == "a.tif":
@@ -116,8 +172,7 @@ def test_an_error_that_nobody_foresaw_stops_one_image_only(
         write_image(tmp_path / "in" / name)
     assert segment(tmp_path / "in", "--out", tmp_path / "out", "--model", model_file) == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b_mask.tif"]
-    reason = str(error) or "not enough memory"
-    assert capsys.readouterr().err.startswith(f"a.tif: {reason}\n")
+    assert capsys.readouterr().err == f"{sentence}\n1 of 2 images failed.\n"
 
 
 def test_a_name_that_the_terminal_cannot_spell_is_no_error(

@@ -92,6 +92,19 @@ def test_large_planes_are_read_block_by_block_with_the_same_result(
     assert (finish(count_pixels(network(), [held], [1], CPU)) == whole).all()
 
 
+@pytest.mark.parametrize(("grown", "sides"), [(1, [24, 24]), (1.5, [28, 28]), (2, [64])])
+def test_what_is_read_at_once_grows_with_the_scale(
+    grown: float, sides: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_rwkvseg.engine.comparison.WHOLE", 32)
+    monkeypatch.setattr("napari_rwkvseg.engine.comparison.CONTEXT", 4)
+    judged, seen = network(), list[int]()
+    judged.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0].shape[-1]))
+    held = HeldOut(corrected(), ((slice(16, 32), slice(8, 24)), (slice(32, 48), slice(40, 56))))
+    finish(count_pixels(judged, [held], [1], CPU, grown=grown))
+    assert seen == sides
+
+
 def test_specks_do_not_count_as_found(monkeypatch: pytest.MonkeyPatch) -> None:
     plane = corrected()
     truth = plane.truth.copy()

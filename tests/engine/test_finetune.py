@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,8 @@ from napari_rwkvseg.engine.finetune import FEWEST, Finetuned, finetune, schedule
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Progress, finish
 from napari_rwkvseg.engine.scale import shrunk, with_shrink
 from napari_rwkvseg.engine.train import TrainingDivergedError
-from napari_rwkvseg.engine.tuner import FinetuneOptions
+from napari_rwkvseg.engine.tuner import FinetuneOptions, Tuner
+from napari_rwkvseg.network.encoder import Stem
 from napari_rwkvseg.network.model import SegmentationNetwork
 from tests.corrected import CPU, LEARNING, QUICK, corrected, network
 
@@ -307,3 +308,173 @@ def test_views_are_as_large_as_the_network_reads_but_not_larger_than_the_pieces(
     found = tuned(replace(QUICK, crop=32), fresh=[corrected(0, size=80)], start=start)
     assert sides == {side}
     assert found.network.config.shrink == shrink
+
+
+FULL = [torch.OutOfMemoryError("x"), MemoryError(), RuntimeError("DefaultCPUAllocator: no")]
+
+
+def fail_while(monkeypatch: pytest.MonkeyPatch, too_much: Callable[[torch.Tensor], bool],
+               error: Exception = FULL[0]) -> None:  # fmt: skip
+    """Let networks that learn run out of memory on views that are too much."""
+    plain = SegmentationNetwork.forward
+
+    def watched(self: SegmentationNetwork, image: torch.Tensor) -> torch.Tensor:
+        if torch.is_grad_enabled() and too_much(image):
+            raise error
+        return plain(self, image)
+
+    monkeypatch.setattr(SegmentationNetwork, "forward", watched)
+
+
+@pytest.mark.parametrize("error", FULL, ids=["device", "python", "allocator"])
+def test_a_step_that_does_not_fit_is_taken_anew_with_half_of_its_views(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def noted(image: torch.Tensor) -> bool:
+        sizes.append(len(image))
+        return len(sizes) == 2
+
+    fail_while(monkeypatch, noted, error)
+    events: list[Progress] = []
+    result = tuned(replace(QUICK, batch=4, head_share=0.0), events=events)
+    assert sizes == [4, 4, 2, 2, 2]
+    assert result.steps == 4
+    assert [event.message for event in events] == [
+        "Retraining", *["Retraining with fewer views at a time: not enough memory"] * 3,
+    ]  # fmt: skip
+    assert bool(torch.isfinite(weights(result.network)).all())
+
+
+def test_memory_that_runs_out_while_a_run_is_planned_does_not_shorten_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fail_while(monkeypatch, lambda image: len(image) > 1)
+    start = network(border=0.9)
+    timed = replace(QUICK, steps=None, seconds=45.0, head_share=0.0)
+    result = finish(finetune(start, start, SHARED, [corrected(0)], [], timed, CPU, clock=Clock()))
+    assert result.planned == int(0.95 * (45 - 7 - 12.25))
+
+
+def test_checks_that_do_not_fit_at_once_are_looked_at_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes, plain = set(), Stem.forward
+
+    def watched(self: Stem, image: torch.Tensor) -> Any:
+        if not torch.is_grad_enabled():
+            sizes.add(len(image))
+            if len(image) > 4:
+                raise torch.OutOfMemoryError("x")
+        return plain(self, image)
+
+    monkeypatch.setattr(Stem, "forward", watched)
+    assert tuned(replace(QUICK, cached=8, head_share=0.5)).steps == 4
+    assert sizes == {8, 4, 2}  # a check, its parts, what is cached
+
+
+def test_one_view_that_does_not_fit_on_the_processor_ends_a_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fail_while(monkeypatch, lambda _: True)
+    with pytest.raises(MemoryError):
+        tuned(replace(QUICK, head_share=0.0))
+
+
+def test_other_errors_of_a_step_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_while(monkeypatch, lambda _: True, RuntimeError("size mismatch"))
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        tuned(replace(QUICK, head_share=0.0))
+
+
+@pytest.mark.parametrize("head_share", [0.0, 1.0])
+def test_what_does_not_fit_on_a_graphics_card_goes_on_on_the_processor(
+    head_share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The graphics card is this processor under another name, with memory for two steps."""
+    moved: list[str] = []
+    steps, plain = iter(range(1, 99)), Tuner.step
+
+    def full(self: Tuner, *args: Any) -> float:
+        if self.device.type == "cuda" and next(steps) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return plain(self, *args)
+
+    def to(self: torch.nn.Module, device: torch.device) -> torch.nn.Module:
+        moved.append(device.type)
+        return self
+
+    monkeypatch.setattr(Tuner, "step", full)
+    monkeypatch.setattr(torch.nn.Module, "to", to)
+    monkeypatch.setattr(Views, "to", lambda self, _: self)
+    events: list[Progress] = []
+    start, options = network(border=0.9), replace(QUICK, head_share=head_share)
+    card = torch.device("cuda:0")
+    job = finetune(start, start, SHARED, [corrected(0)], [], options, card)
+    assert finish(job, events.append).steps == 4
+    assert moved == ["cuda"] * 2 + ["cpu"] * 3
+    assert [event.message for event in events] == [
+        *["Retraining"] * 2,
+        *["Retraining on the processor: not enough memory on the graphics card"] * 2,
+    ]
+
+
+def a_tuner() -> tuple[Tuner, Views]:
+    """One that learns everything, and what to learn."""
+    options = replace(QUICK, distillation=0.0)
+    tuner = Tuner(network(border=0.9), network(), SHARED, options, CPU)
+    tuner.begin_phase(head_only=False)
+    rng = np.random.default_rng(0)
+    source = finetune_module.EvidenceSource([corrected(0)])
+    return tuner, finetune_module.draw_views(source, None, 2, 32, PLAIN, 0.0, rng)
+
+
+def learn(tuner: Tuner, views: Views) -> float:
+    return tuner.step(views, 1.0, lambda: tuner.network(views.images))
+
+
+@pytest.mark.parametrize("before", [0, 2])
+def test_a_step_that_fails_half_way_leaves_no_trace(
+    before: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuner, views = a_tuner()
+    other, _ = a_tuner()
+    for _ in range(before):
+        learn(tuner, views), learn(other, views)
+
+    def half(*args: Any, **keywords: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError("x")
+
+    with monkeypatch.context() as patch:  # the gradients are there by then
+        patch.setattr("napari_rwkvseg.engine.tuner.nn.utils.clip_grad_norm_", half)
+        with pytest.raises(torch.OutOfMemoryError):
+            learn(tuner, views)
+    tuner.drop_gradients()
+    assert all(parameter.grad is None for parameter in tuner.network.parameters())
+    tuner.move_to(CPU)  # the state of the optimiser comes along
+    for _ in range(2):
+        assert learn(tuner, views) == learn(other, views)
+    assert torch.equal(weights(tuner.network), weights(other.network))
+    assert torch.equal(weights(tuner.average), weights(other.average))
+
+
+def test_an_optimiser_that_finds_no_memory_for_its_state_leaves_the_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tuner, views = a_tuner()
+    other, _ = a_tuner()
+    made, plain = iter(range(1, 999)), torch.zeros_like
+
+    def full(*args: Any, **keywords: Any) -> torch.Tensor:
+        if next(made) == 2 * len(list(tuner.network.decoder.parameters())) + 2:
+            raise torch.OutOfMemoryError("x")
+        return plain(*args, **keywords)
+
+    with monkeypatch.context() as patch:  # the decoder, a group of its own, has been changed
+        patch.setattr(torch, "zeros_like", full)
+        with pytest.raises(torch.OutOfMemoryError):
+            learn(tuner, views)
+    assert torch.equal(weights(tuner.network), weights(other.network))
+    assert learn(tuner, views) == learn(other, views)
+    assert torch.equal(weights(tuner.network), weights(other.network))

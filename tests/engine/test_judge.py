@@ -333,3 +333,93 @@ def test_a_large_fall_in_one_known_image_is_a_loss_though_it_may_be_chance() -> 
     assert found.replay.gain == pytest.approx(-0.04)
     assert found.replay.high > 0
     assert (found.answer, found.forgets) == ("worse", True)
+
+
+def two(disc: tuple[int, int], ring: tuple[int, int], blocks: int = 4) -> np.ndarray:
+    """Two classes in some blocks: right and found pixels of each, of 1000 wanted."""
+    return np.tile([[[*map(float, one), 1000.0] for one in (disc, ring)]], (blocks, 1, 1))
+
+
+NAMES = ("disc", "ring")
+# at 0.9 and 0.6 of Dice, and at 0.8 and 0.75: better in the mean
+BEFORE, TRADED = two((900, 1000), (600, 1000)), two((800, 1000), (750, 1000))
+
+
+def test_a_class_that_falls_is_not_paid_for_by_another() -> None:
+    found = compare(BEFORE, TRADED, names=NAMES)
+    assert found.fresh.low > 0
+    assert found.answer == "worse"
+    assert found.reason.startswith("Dice of disc fell from 0.900 to 0.800; Dice 0.750 before, 0.7")
+
+
+def test_a_class_that_is_new_does_not_pay_for_one_that_falls_but_counts() -> None:
+    unknown = two((900, 1000), (0, 0))
+    lost = compare(unknown, two((500, 1000), (500, 1000)), names=NAMES)
+    assert lost.fresh.gain == pytest.approx(0.05)
+    assert lost.answer == "worse"
+    assert compare(unknown, two((900, 1000), (500, 1000)), names=NAMES).answer == "better"
+
+
+def test_a_fall_that_may_be_chance_or_is_tiny_does_not_decide() -> None:
+    mixed = np.concatenate([two((right, 1000), (900, 1000), 1) for right in (950, 700, 940, 870)])
+    found = compare(BEFORE, mixed, names=NAMES)
+    assert found.fresh.classes[0].gain < -0.03
+    assert found.answer == "better"
+    assert compare(BEFORE, two((897, 1000), (750, 1000)), names=NAMES).answer == "better"
+
+
+def test_a_class_in_a_single_block_says_nothing_about_others() -> None:
+    def judged(showing: int) -> Verdict:
+        old, new = two((900, 1000), (600, 1000), 8), two((800, 1000), (750, 1000), 8)
+        old[showing:, 0] = new[showing:, 0] = 0
+        return judge(*divided(old, new), [False] * 8, ["new"] * 8, NAMES)
+
+    one, all_of_them = judged(1), judged(8)
+    assert one.fresh.classes[0].high < 0
+    assert (one.fresh.fallen, all_of_them.answer) == ((), "worse")
+
+
+def test_of_several_classes_each_has_a_part_of_the_chance_to_err() -> None:
+    mixed = counts((80, 100, 100), (60, 100, 100), (90, 100, 100), (70, 100, 100))
+    one = compare(HALF, mixed).fresh
+    both = compare(HALF.repeat(2, axis=1), mixed.repeat(2, axis=1), names=NAMES).fresh
+    assert (both.low, both.high) == pytest.approx((one.low, one.high))
+    assert (one.classes[0].low, one.classes[0].high) == (one.low, one.high)
+    # Student's t of three degrees of freedom: 90 %, and 95 %
+    width = (both.classes[0].high - both.gain) / (one.high - one.gain)
+    assert width == pytest.approx(3.182 / 2.353, rel=1e-3)
+
+
+@pytest.mark.parametrize("images", [1, 4])
+def test_a_class_that_was_learnt_before_is_not_lost_for_another(images: int) -> None:
+    old = np.concatenate([two((500, 1000), (500, 1000)), *[BEFORE] * images])
+    new = np.concatenate([two((900, 1000), (900, 1000)), *[TRADED] * images])
+    known = [str(number) for number in range(images) for _ in range(4)]
+    found = compare(old, new, [False] * 4 + [True] * len(known), ["new"] * 4 + known, NAMES)
+    assert found.replay is not None
+    assert found.replay.gain > 0
+    assert (found.answer, found.forgets) == ("worse", True)
+    assert found.reason.startswith(
+        "Dice of disc fell from 0.900 to 0.800 on corrections learnt before; Dice 0.500 before"
+    )
+
+
+def test_a_mean_that_falls_stays_worse_though_no_class_falls_for_sure() -> None:
+    """Both classes lose in turns: neither fall is proven, but that of their mean."""
+    swing = [two((right, 1000), (1500 - right, 1000), 1) for right in (400, 1000, 500, 900)]
+    old = two((800, 1000), (800, 1000))
+    found = compare(old, np.concatenate(swing), names=NAMES)
+    assert not found.fresh.fallen
+    assert found.answer == "worse"
+    gone = compare(old, two((400, 1000), (300, 1000)), names=NAMES)
+    assert (len(gone.fresh.fallen), gone.answer) == (2, "worse")
+
+
+def test_false_alarms_of_a_new_class_in_empty_images_are_weighed_in_the_mean() -> None:
+    known, silent = two((900, 1000), (0, 0), 2), np.zeros((4, 2, 3))
+    old = np.concatenate([two((300, 1000), (0, 0), 2), silent])
+    alarmed = silent.copy()
+    alarmed[:2, 1, 1] = 5
+    found = compare(old, np.concatenate([known, alarmed]), images=WHERE, names=NAMES)
+    assert found.fresh.classes[1].gain < 0
+    assert not found.fresh.fallen

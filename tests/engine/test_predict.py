@@ -16,6 +16,7 @@ from napari_rwkvseg.engine import predict as module
 from napari_rwkvseg.engine import source
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.image import ImageData, interpret
+from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.predict import Prediction, PredictOptions, as_read, predict
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Progress, finish
 from napari_rwkvseg.engine.scale import with_shrink
@@ -470,3 +471,15 @@ def test_what_is_told_of_a_large_frame_is_the_model_that_was_chosen() -> None:
     model = frames(40)
     found = finish(predict(model, image_of(noise(96, 96))))
     assert (found.card, found.model_sha256) == (model.card, model.sha256)
+
+
+def test_objects_of_large_frames_must_be_larger_to_count() -> None:
+    made = frames(32)
+    model = replace(made, card=replace(made.card, min_size=50))
+    scene = np.zeros((96, 96), np.float32)
+    scene[:18, :18] = scene[48:72, 48:72] = 1  # 324 and 576 pixels, in pixels learnt 36 and 64
+    image = image_of(scene)
+    found = finish(predict(model, image))
+    assert found.card == replace(model.card, min_size=450)
+    mask = found.mask(image, MaskOptions(separate=False))
+    assert (mask[:24, :24].any(), mask[48:72, 48:72].any()) == (False, True)

@@ -16,10 +16,13 @@ from napari_rwkvseg.engine.doubt import SUREST, Limits, least_peak, least_size
 from napari_rwkvseg.engine.evidence import Evidence
 from napari_rwkvseg.engine.finetune import Finetuned
 from napari_rwkvseg.engine.holdout import Deal, block_areas, deal_blocks, training_pieces
+from napari_rwkvseg.engine.image import interpret
+from napari_rwkvseg.engine.predict import PredictOptions, as_read
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Job, Progress, finish
 from napari_rwkvseg.engine.retrain import Candidate, Lesson, compare, retrain
 from napari_rwkvseg.engine.scale import evidence_width, with_shrink
 from napari_rwkvseg.engine.tuner import FinetuneOptions
+from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.network.model import SegmentationNetwork
 from tests.corrected import CPU, LEARNING, QUICK, SLOPE, corrected, model, network
 
@@ -148,6 +151,22 @@ def test_a_new_class_is_learnt_and_the_old_one_kept() -> None:
     assert found.verdict.answer == "better"
 
 
+@pytest.mark.parametrize("learning", [False, True], ids=["comparing", "learning"])
+def test_too_little_memory_names_the_model_and_a_remedy(
+    learning: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = SegmentationNetwork.forward
+
+    def full(self: SegmentationNetwork, image: torch.Tensor) -> torch.Tensor:
+        if torch.is_grad_enabled() == learning:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return plain(self, image)
+
+    monkeypatch.setattr(SegmentationNetwork, "forward", full)
+    with pytest.raises(RwkvSegError, match=r"^small: not enough memory to retrain.*Close other"):
+        retrained(model(), lesson([corrected(0)]))
+
+
 def test_a_cancelled_retrain_leaves_the_model_as_it_was() -> None:
     start = model()
     before = {name: value.clone() for name, value in start.network.state_dict().items()}
@@ -230,22 +249,30 @@ def test_the_scale_follows_the_objects(
 
 
 @pytest.mark.parametrize(
-    ("side", "border", "learnt", "shrink", "kept"),
+    ("side", "border", "learnt", "taught", "kept"),
     [
-        (160.0, 0.5, 11.0, 1, 160.0),
-        (40.0, 0.5, 2.75, 4, 160.0),
-        (40.0, 0.5, 20.0, 1, 0.0),
-        (160.0, 1.2, 11.0, 1, 0.0),
-        (0.0, 0.5, 11.0, 1, 0.0),
+        (160.0, 0.5, 11.0, 1, (160.0, 1)),
+        (40.0, 0.5, 2.75, 4, (40.0, 1)),
+        (40.0, 0.5, 20.0, 1, (0.0, 1)),
+        (40.0, 1.2, 2.75, 4, (0.0, 4)),
+        (160.0, 1.2, 11.0, 1, (0.0, 1)),
+        (0.0, 0.5, 11.0, 1, (0.0, 1)),
     ],
-    ids=["as learnt", "larger frames", "other objects", "objects it does not know", "no frames"],
+    ids=[
+        "as learnt",
+        "larger frames",
+        "other objects",
+        "larger frames of objects it does not know",
+        "objects it does not know",
+        "no frames",
+    ],
 )
 def test_frames_are_learnt_at_the_size_at_which_they_are_read(
     side: float,
     border: float,
     learnt: float,
-    shrink: int,
-    kept: float,
+    taught: int,
+    kept: tuple[float, int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     read: list[int] = []
@@ -257,9 +284,67 @@ def test_frames_are_learnt_at_the_size_at_which_they_are_read(
     monkeypatch.setattr("napari_rwkvseg.engine.retrain.count_pixels", counted)
     start = model(border=border, object_width=learnt, frame_side=side)
     found = retrained(start, lesson([corrected(0, size=160)]))
-    assert found.tuned.network.config.shrink == shrink
     assert read[0] == (160 / side if side else 1)  # the old model is judged as it predicts
-    assert found.frame_side == kept
+    assert read[1] == taught
+    assert (found.frame_side, found.tuned.network.config.shrink) == kept
+
+
+def kept_of_larger_frames(start: Model, size: int) -> Candidate:
+    """What a retrain on frames of a size gives if it changes no weight."""
+
+    def learn(network: SegmentationNetwork, *arguments: object) -> Job[Finetuned]:
+        yield Progress(1, 1)
+        return Finetuned(network, 1, 1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari_rwkvseg.engine.retrain.finetune", learn)
+        return retrained(start, lesson([corrected(0, size=size)]))
+
+
+@pytest.mark.parametrize("size", [40, 160])
+def test_the_size_of_the_frames_that_teach_does_not_change_how_others_are_read(size: int) -> None:
+    start = model(object_width=11 * 40 / size, frame_side=40.0)
+    found = kept_of_larger_frames(start, size)
+    card = replace(start.card, object_width=found.object_width, frame_side=found.frame_side)
+    assert card == start.card
+    kept, options = Model(found.tuned.network, card), PredictOptions()
+    for side in (40, 160):
+        image = interpret(np.zeros((side, side), np.uint8), name="frame")
+        was, read = (as_read(one, image, options) for one in (start, kept))
+        assert read[0].network.config == was[0].network.config
+        assert read[1] == was[1]
+
+
+def test_the_smallest_object_of_larger_frames_is_kept_in_pixels_of_those_learnt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = model(object_width=2.75, frame_side=40.0, min_size=3)
+    what = lesson([corrected(0, size=160)])
+    assert kept_of_larger_frames(start, 160).limits.min_size == least_size(what.fresh) // 16 > 0
+    monkeypatch.setattr("napari_rwkvseg.engine.retrain.least_size", lambda pieces: 0)
+    assert kept_of_larger_frames(start, 160).limits.min_size == 3
+
+
+@pytest.mark.parametrize(("border", "pieces"), [(0.5, False), (1.2, True)])
+def test_larger_frames_are_judged_in_one_piece_where_they_are_predicted_so(
+    border: float, pieces: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_rwkvseg.engine.comparison.WHOLE", 64)
+    monkeypatch.setattr("napari_rwkvseg.engine.comparison.CONTEXT", 4)
+    read: list[tuple[int, ...]] = []
+
+    def noted(network: SegmentationNetwork, image: np.ndarray, *others: Any) -> np.ndarray:
+        read.append(image.shape[:2])
+        return probabilities(network, image, *others)
+
+    monkeypatch.setattr("napari_rwkvseg.engine.comparison.probabilities", noted)
+    start = model(border=border, object_width=2.75, frame_side=40.0)
+    held_out = lesson([corrected(0, size=160)]).held_out
+    finish(compare(start, start, held_out, ("disc",), 0, CPU))
+    assert read == [(160, 160)] * 2
+    kept_of_larger_frames(start, 160)
+    assert read[2] == (160, 160)  # the old model; a new one of no frames gets tiles as usual
+    assert (max(max(shape) for shape in read[3:]) < 160) == pieces
 
 
 def test_finished_models_are_compared_at_the_size_of_the_frames() -> None:
@@ -280,7 +365,7 @@ def test_a_candidate_leaves_out_what_is_unlike_corrected_objects(
     seen: list[Limits] = []
 
     def counted(*arguments: Any) -> Job[Counts]:
-        seen.append(arguments[-1])
+        seen.append(arguments[5])
         return count_pixels(*arguments)
 
     monkeypatch.setattr("napari_rwkvseg.engine.retrain.count_pixels", counted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +25,7 @@ from napari_rwkvseg.engine.scale import (
     frame_side,
     shrunk,
     shrunk_sample,
+    size_before,
     with_shrink,
 )
 from napari_rwkvseg.engine.widths import object_width
@@ -226,7 +228,7 @@ def test_larger_frames_are_brought_to_the_size_of_those_learnt(side: float, shri
     assert fitted.card.frame_side == pytest.approx(352 * shrink / 2)
     assert fitted.card.object_width == pytest.approx(100 * shrink / 2)
     assert (fitted is start) == (shrink == 2)
-    assert (fitted.sha256, fitted.card.min_size) == (start.sha256, 30)
+    assert (fitted.sha256, fitted.card.min_size) == (start.sha256, math.ceil(30 * shrink**2 / 4))
     assert (start.network.config.shrink, start.card.frame_side) == (2, 352)
 
 
@@ -237,6 +239,12 @@ def test_a_model_that_has_learnt_no_frames_or_enlarges_stays_as_it_is() -> None:
     config = replace(enlarging.network.config, enlarge=2)
     enlarging = replace(enlarging, network=rebuilt(enlarging.network, config))
     assert at_frame(enlarging, 4000) is enlarging
+
+
+@given(size=st.integers(0, 10**6), side=st.floats(1, 20_000), shrink=st.integers(1, 8))
+def test_sizes_go_to_larger_frames_and_back(size: int, side: float, shrink: int) -> None:
+    fitted = at_frame(of_frames(352, shrink, min_size=size), side)
+    assert size_before(fitted.card.min_size, fitted.network.config.shrink, shrink) == size
 
 
 @given(learnt=st.floats(32, 2000), side=st.floats(1, 20_000), shrink=st.integers(1, 8))

@@ -13,7 +13,9 @@ from napari_rwkvseg.engine.evidence import CHANGED, REVIEWED, UNSEEN, Evidence, 
 from napari_rwkvseg.engine.holdout import BLOCK_IMAGES
 from napari_rwkvseg.errors import ModelFileError
 from napari_rwkvseg.store.corrections import Corrections
+from napari_rwkvseg.store.evidence_file import read_evidence
 from napari_rwkvseg.store.ledger import FILE_NAME, read_ledger
+from napari_rwkvseg.store.taught import Taught
 from tests.corrected import corrected, model
 
 NAMES = ["disc"]
@@ -137,7 +139,8 @@ def test_a_model_knows_what_those_knew_that_it_comes_from_and_no_other(
         {ids[0], ids[1]},
         {ids[2]},
     ]
-    project.withdraw(ids[0])
+    for path in project.root.glob(f"{ids[0]}-*.safetensors"):
+        path.unlink()
     assert project.learnt(second) == (ids[1],)  # nothing of it is left to be replayed
 
 
@@ -192,13 +195,137 @@ def test_what_was_accepted_is_what_is_read(project: Corrections) -> None:
 
 
 def test_withdrawn_planes_are_forgotten_and_the_deal_stays(tmp_path: Path) -> None:
-    project = Corrections(tmp_path)
+    project, taught = Corrections(tmp_path), Taught()
     for plane in (0, 1):
-        project.accept(corrected(0, plane=plane), ["disc"])
+        project.accept(corrected(0, plane=plane), ["disc"], taught)
     project.deal(["image 0"])
     dealt = read_ledger(tmp_path).entries["image 0"].deal
-    project.withdraw("image 0", keep=[1])
+    project.withdraw("image 0", taught, keep=[1])
     assert [path.stem for path in tmp_path.glob("*.safetensors")] == ["image 0-00001"]
-    project.withdraw("image 0")
+    assert taught
+    project.withdraw("image 0", taught)
     assert project.images() == ()
+    assert not taught
     assert read_ledger(tmp_path).entries["image 0"].deal == dealt
+
+
+def stroke(rows: int, truth: int = 1) -> Evidence:
+    """The plane, of which only the first rows were changed, to one class."""
+    levels = np.full((64, 64), UNSEEN, np.uint8)
+    levels[:rows] = CHANGED
+    return replace(corrected(0), truth=np.full((64, 64), truth, np.uint8), levels=levels)
+
+
+def kept(project: Corrections) -> Evidence:
+    (path,) = project.root.glob("*.safetensors")
+    return read_evidence(path).evidence
+
+
+def test_where_new_corrections_say_nothing_the_earlier_ones_stay(project: Corrections) -> None:
+    project.accept(corrected(0), NAMES)
+    project.accept(stroke(4), NAMES)
+    found = kept(project)
+    assert (found.truth[:4] == 1).all()
+    assert (found.levels[:4] == CHANGED).all()
+    np.testing.assert_array_equal(found.truth[4:], corrected(0).truth[4:])
+    assert (found.levels[4:] == REVIEWED).all()
+
+
+def test_earlier_corrections_keep_their_class_under_another_number(project: Corrections) -> None:
+    project.accept(corrected(0), NAMES)
+    project.accept(stroke(4), ["debris", "disc"])
+    found, discs = kept(project), corrected(0).truth[4:] == 1
+    assert (found.truth[4:][discs] == 2).all()
+    assert (found.seen[4:] == discs).all()  # background may be debris: nobody was asked
+
+
+def test_other_pixels_under_the_same_id_are_never_mixed(project: Corrections) -> None:
+    project.accept(corrected(0), NAMES)
+    project.accept(replace(stroke(4), image=corrected(1).image), NAMES)
+    assert not kept(project).seen[4:].any()
+
+
+def test_a_mask_that_teaches_again_takes_back_its_own_and_nothing_else(
+    project: Corrections,
+) -> None:
+    project.accept(corrected(0), NAMES)
+    project.note_made(model().card, None, ["image 0"])
+    taught = Taught()
+    project.accept(stroke(9), NAMES, taught)
+    project.accept(stroke(4), NAMES, taught)  # five rows of it were undone
+    np.testing.assert_array_equal(kept(project).truth[4:], corrected(0).truth[4:])
+    project.withdraw("image 0", taught)
+    np.testing.assert_array_equal(kept(project).truth, corrected(0).truth)
+    project.deal(["image 0"])
+    assert project.learnt(model().card) == ("image 0",)  # byte for byte what was learnt
+
+
+def test_what_another_mask_put_on_top_is_not_taken_back(project: Corrections) -> None:
+    first, second = Taught(), Taught()
+    project.accept(stroke(9), NAMES, first)
+    project.accept(stroke(2, truth=0), NAMES, second)
+    project.withdraw("image 0", first)
+    assert (kept(project).truth[:9, 0] == [0, 0, 1, 1, 1, 1, 1, 1, 1]).all()
+
+
+def damage(project: Corrections, plane: int = 0) -> None:
+    (path,) = project.root.glob(f"*-{plane:05d}.safetensors")
+    raw = bytearray(path.read_bytes())
+    raw[-100] ^= 255
+    path.write_bytes(raw)
+
+
+def test_a_damaged_plane_is_moved_aside_and_all_others_are_read(
+    project: Corrections, caplog: pytest.LogCaptureFixture
+) -> None:
+    image_id = accepted(project, planes=3)
+    damage(project, 1)
+    held = project.to_judge(image_id, NAMES)
+    assert [one.evidence.plane for one in held] == [0, 2]
+    assert len(project.left_out()) == 1
+    assert f"{image_id}-00001.safetensors is damaged" in caplog.text
+    assert project.count([image_id], NAMES).reviewed == 2 * 64 * 64
+    assert len(caplog.records) == 1
+
+
+def test_an_image_whose_only_plane_is_damaged_teaches_nothing_and_stops_nothing(
+    project: Corrections,
+) -> None:
+    project.accept(corrected(0), NAMES)
+    damage(project)
+    other = accepted(project, 1)
+    project.deal(["image 0", other])
+    assert (project.to_learn("image 0", NAMES), project.to_judge("image 0", NAMES)) == ([], [])
+    assert project.dealt() == (other,) == project.images()
+
+
+def test_a_damaged_plane_can_be_corrected_again(project: Corrections) -> None:
+    taught = Taught()
+    project.accept(corrected(0), NAMES, taught)
+    damage(project)
+    project.accept(stroke(4), NAMES, taught)
+    assert kept(project).seen.sum() == 4 * 64
+    assert len(project.left_out()) == 1
+    damage(project)
+    project.withdraw("image 0", taught)
+    assert project.images() == ()
+    assert len(project.left_out()) == 2
+
+
+def test_a_plane_with_a_damaged_header_does_not_count_as_learnt(project: Corrections) -> None:
+    image_id = accepted(project)
+    project.note_made(model().card, None, [image_id])
+    (path,) = project.root.glob("*.safetensors")
+    path.write_bytes(b"!" + path.read_bytes()[1:])
+    assert project.learnt(model().card) == ()
+
+
+def test_a_plane_of_a_newer_format_is_nobodys_damage(project: Corrections) -> None:
+    project.accept(corrected(0), NAMES)
+    (path,) = project.root.glob("*.safetensors")
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b'evidence_schema\\": 1', b'evidence_schema\\": 9'))
+    assert path.read_bytes() != raw
+    with pytest.raises(ModelFileError, match="Update napari-rwkvseg"):
+        project.accept(stroke(4), NAMES)
+    assert path.exists()

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from napari_rwkvseg.engine.card import ModelCard
+from napari_rwkvseg.engine.card import RESEARCH_ONLY, ModelCard
 from napari_rwkvseg.network.config import base, tiny
 from napari_rwkvseg.store.document import Document, check_schema, read_document, write_document
 from napari_rwkvseg.store.refusal import Refusal
@@ -185,12 +185,41 @@ def test_64_blocks_are_allowed():
         ("metrics", {"dice": "0.9"}),
         ("metrics", {"dice": None}),
         ("metrics", {"dice": True}),
+        ("metrics", {"dice_mean": 10**400}),  # no window could format it
+        ("metrics", {"n": -1e16}),
+        ("metrics", {"held_out_dice": 0.5}),  # the list of versions shows both or none
+        ("metrics", {"held_out_dice_before": 0.5}),
+        ("metrics", {"replay_dice": 0.5}),
+        ("metrics", {"x" * 65: 1.0}),
+        ("metrics", {str(number): 1.0 for number in range(65)}),
+        ("object_width", 10**400),
+        ("object_width", 1e7),
+        ("frame_side", 0.5),
+        ("min_size", 2**63),
+        ("seed", 10**400),
+        ("title", "x" * 2001),
+        ("modality", "x" * 300_000),
+        ("class_names", ["x" * 10_001]),
     ],
 )
 def test_cards_with_wrong_values_are_refused_by_entry(key, wrong):
     changed = values()
     changed["card"][key] = wrong
     assert refuse(changed).reason.startswith(f"has a card with {key} = ")
+
+
+def test_texts_of_a_full_page_and_scores_with_what_was_before_are_read():
+    changed = values()
+    metrics = {"held_out_dice": 0.5, "held_out_dice_before": 0.25, "changed_pixels": 10**12}
+    changed["card"] |= {"limits": "x" * 2000, "metrics": metrics}
+    card = read_document(json.dumps(changed)).card
+    assert (len(card.limits), card.metrics) == (2000, metrics)
+
+
+def test_a_card_cannot_say_that_it_is_for_diagnosis():
+    changed = values()
+    changed["card"]["notice"] = "FDA approved for diagnosis."
+    assert read_document(json.dumps(changed)).card.notice == RESEARCH_ONLY
 
 
 def test_cards_with_equal_classes_are_refused():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from napari_rwkvseg.engine.explain import Explanation, explain
 from napari_rwkvseg.engine.gates import GateTable
 from napari_rwkvseg.engine.image import interpret
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, finish
+from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.network.layer_trace import LayerPlace
 from napari_rwkvseg.store.beside import Side, draw_gates, save_beside
 from napari_rwkvseg.store.colors import GLOBAL, LOCAL
@@ -71,8 +73,20 @@ def test_pictures_are_written_in_both_formats(
         assert "Not for diagnostic use" in text
 
 
+def test_no_picture_names_its_image(found: Explanation, tmp_path: Path) -> None:
+    private = replace(found, image=replace(found.image, name="DOE^JANE"))
+    save_scan(tmp_path / "scan.svg", private, 0, 0)
+    save_heat(tmp_path / "look.svg", private, private.look(0, 3, (20, 20)), "level 1")
+    save_overview(tmp_path / "overview.svg", private)
+    save_beside(tmp_path / "beside.svg", [Side(private, 0, 0), Side(private, 3, 3)])
+    for path in tmp_path.iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert "Not for diagnostic use" in text
+        assert "JANE" not in text
+
+
 def test_another_ending_is_refused(found: Explanation, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"ends in \.png or \.svg, got \.gif"):
+    with pytest.raises(RwkvSegError, match=r"^scan\.gif: a picture is saved as \.png or \.svg\. "):
         save_scan(tmp_path / "scan.gif", found, 0, 0)
     assert list(tmp_path.iterdir()) == []
 

@@ -242,6 +242,15 @@ class TestVersions:
         made(6, None)
         assert library.aside("cells", start.sha256) is None  # nobody knows
 
+    def test_the_first_of_a_new_name_is_aside_though_the_name_stands_for_it(self, library):
+        metrics = {"proven_better": 0.0}
+        model = small_model(seed=1, parent="a" * 64, metrics=metrics)
+        first = library.install(model, activate=False)
+        assert library.path("cells") == first.path
+        assert library.aside("cells", "a" * 64) == first
+        library.activate("cells", first.sha256)
+        assert library.aside("cells", "a" * 64) is None  # somebody chose it
+
     def test_damaged_ones_are_left_out_with_a_warning(self, library, caplog):
         good, bad = install(library, 1), install(library, 2)
         bad.path.write_bytes(b"")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.comparison import HeldOut
 from napari_rwkvseg.engine.dataset import DatasetError
-from napari_rwkvseg.engine.evidence import REVIEWED
+from napari_rwkvseg.engine.evidence import REVIEWED, Evidence
 from napari_rwkvseg.engine.holdout import witnesses
 from napari_rwkvseg.engine.image import interpret
 from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Job, Progress, finish
@@ -24,14 +25,13 @@ from napari_rwkvseg.errors import ModelFileError
 from napari_rwkvseg.store.accepting import Corrected, accept
 from napari_rwkvseg.store.corrections import Corrections
 from napari_rwkvseg.store.ledger import read_ledger
+from napari_rwkvseg.store.lesson import gather, waiting
 from napari_rwkvseg.store.library import Library
 from napari_rwkvseg.store.model_file import read_model
 from napari_rwkvseg.store.retraining import (
     Pair,
     Retrained,
     RetrainOptions,
-    default_folder,
-    gather,
     keep,
     retrain_folder,
     retrain_model,
@@ -131,22 +131,83 @@ def test_poisoned_corrections_never_become_active_once_good_ones_were_learnt(
         found = retrained(tmp_path, [bad], start)
         assert found.verdict.answer != "better"
         assert len(Corrections(tmp_path / "corrections").learnt(start.card)) == 1
-    good = retrained(tmp_path, [pair(7)], start)  # the poison is not learnt along
+
+
+def test_what_made_a_model_worse_is_not_learnt_along(tmp_path: Path) -> None:
+    start = retrained(tmp_path, [pair(0)]).model
+    inverted = retrained(tmp_path, [pair(1, 1 - discs(1, width=SLIM)[1])], start)
+    assert inverted.verdict.answer == "worse"
+    good = retrained(tmp_path, [pair(7)], start)
     assert good.verdict.answer != "worse"
+    assert len(good.taught) == 1
 
 
-def test_only_images_at_hand_and_learnt_ones_take_part(tmp_path: Path) -> None:
+def taking_part(monkeypatch: pytest.MonkeyPatch) -> list[Lesson]:
+    """Return the list into which the lessons of all runs come."""
+    lessons: list[Lesson] = []
+
+    def noted(start: Model, lesson: Lesson, *rest: Any) -> Job[Candidate]:
+        lessons.append(lesson)
+        return retrain(start, lesson, *rest)
+
+    monkeypatch.setattr("napari_rwkvseg.store.retraining.retrain", noted)
+    return lessons
+
+
+def ids(pieces: Sequence[Evidence]) -> set[str]:
+    return {piece.image_id for piece in pieces}
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_what_was_accepted_earlier_and_not_learnt_teaches_with_what_is_at_hand(
+    cancelled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     start = retrained(tmp_path, [pair(0)]).model
     project = Corrections(tmp_path / "corrections")
     (first,) = project.learnt(start.card)
-    refused = retrained(tmp_path, [pair(1, np.zeros((64, 64), np.uint8))], start)
-    assert refused.verdict.answer != "better"
-    retrained(tmp_path, [pair(2)], start)
-    third = list(read_ledger(project.root).entries)[2]
-    lesson = gather(project, [third], ["disc"], start.card)
-    assert {piece.image_id for piece in lesson.fresh} == {third}
-    assert {piece.image_id for piece in lesson.replay} == {first}
-    assert {held.evidence.image_id for held in lesson.held_out} == {first, third}
+    if cancelled:
+        earlier = finish(accept(project, start, reviewed(1), ["disc"]))  # and never dealt
+    else:
+        earlier = dealt(project, 1, None)
+        project.note_made(model(border=0.4).card, start.card, [earlier])  # could not be told
+    lessons = taking_part(monkeypatch)
+    found = retrained(tmp_path, [pair(2)], start, tuning=QUICK)
+    third = set(project.dealt()) - {first, earlier}
+    assert ids(lessons[0].fresh) == third | {earlier}
+    assert ids(lessons[0].replay) == {first}
+    assert set(found.taught) == third | {earlier}
+    assert found.model.card.metrics["reviewed_pixels"] > 64 * 64
+
+
+def test_who_goes_back_learns_again_what_the_newer_version_had(tmp_path: Path) -> None:
+    project, learnt = known(tmp_path, 5)
+    new = dealt(project, 9, None)
+    assert waiting(project, [new], START) == []
+    assert waiting(project, [new], model(border=0.9, seed=1).card) == learnt
+
+
+def test_of_very_many_that_wait_some_teach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_rwkvseg.store.lesson.MOST_WAITING", 3)
+    project = Corrections(tmp_path / "corrections")
+    images = [dealt(project, seed, None) for seed in range(7)]
+    assert waiting(project, images[:1], START) == [images[1], images[3], images[6]]
+
+
+def test_what_only_made_a_model_worse_waits_until_it_is_at_hand(tmp_path: Path) -> None:
+    project = Corrections(tmp_path / "corrections")
+    wrong, right = (dealt(project, seed, None) for seed in range(2))
+    project.note_made(model(metrics={"proven_worse": 1.0}).card, None, [wrong, right])
+    assert waiting(project, [], START) == []
+    project.note_made(model(metrics={"proven_better": 1.0}).card, None, [right])
+    assert waiting(project, [], START) == [right]
+
+
+def test_corrections_of_other_classes_are_not_noted_as_learnt(tmp_path: Path) -> None:
+    project = Corrections(tmp_path / "corrections")
+    other = finish(accept(project, model(), reviewed(1), ["ring"]))
+    found = retrained(tmp_path, [pair(0)], tuning=QUICK)
+    assert other not in found.taught
+    assert len(found.taught) == 1
 
 
 def known(tmp_path: Path, count: int, wide: bool = False) -> tuple[Corrections, list[str]]:
@@ -159,11 +220,14 @@ def known(tmp_path: Path, count: int, wide: bool = False) -> tuple[Corrections, 
 
 def dealt(project: Corrections, seed: int, mask: np.ndarray | None) -> str:
     """Accept an image as a whole and deal it; return its id."""
-    image, truth = pair(seed, mask)
-    levels = np.full(truth.shape, REVIEWED, np.uint8)
-    image_id = finish(accept(project, model(), Corrected(image, truth, levels), ["disc"]))
+    image_id = finish(accept(project, model(), reviewed(seed, mask), ["disc"]))
     project.deal([image_id])
     return image_id
+
+
+def reviewed(seed: int, mask: np.ndarray | None = None) -> Corrected:
+    image, truth = pair(seed, mask)
+    return Corrected(image, truth, np.full(truth.shape, REVIEWED, np.uint8))
 
 
 def lesion() -> np.ndarray:
@@ -185,7 +249,9 @@ def test_what_was_learnt_by_a_short_step_does_not_judge_later_ones(
     found = retrained(tmp_path, [pair()])
     assert found.verdict.answer == "better"
     assert found.model.card.metrics["share_of_the_way"] == share
-    assert len(Corrections(tmp_path / "corrections").learnt(found.model.card)) == count
+    project = Corrections(tmp_path / "corrections")
+    assert len(project.learnt(found.model.card)) == count
+    assert len(waiting(project, [], START)) == count  # nor does it teach unless it is at hand
 
 
 def test_witnesses_judge_and_do_not_teach(tmp_path: Path) -> None:
@@ -249,7 +315,7 @@ def test_what_is_known_by_heart_does_not_keep_a_better_model_aside(tmp_path: Pat
 def test_what_was_learnt_first_is_still_looked_at_when_there_is_too_much(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_rwkvseg.store.retraining.MOST_REPLAYED", 3)
+    monkeypatch.setattr("napari_rwkvseg.store.lesson.MOST_REPLAYED", 3)
     project, ids = known(tmp_path, 6)
     lesson = gather(project, [], ["disc"], START)
     assert {held.evidence.image_id for held in lesson.held_out} == {ids[0], ids[2], ids[5]}
@@ -331,11 +397,17 @@ def test_a_folder_is_read_as_its_index_says(tmp_path: Path) -> None:
     assert len(read_ledger(tmp_path / "corrections").entries) == 1
 
 
-def test_corrections_lie_in_the_users_folder_by_default(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["/tmp/elsewhere", "../../elsewhere", "a/b", "", "."])
+def test_a_name_that_leads_elsewhere_is_refused_before_anything_is_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("NAPARI_RWKVSEG_DATA", str(tmp_path))
-    assert default_folder("nuclei") == tmp_path / "corrections" / "nuclei"
+    monkeypatch.setenv("NAPARI_RWKVSEG_DATA", str(tmp_path / "data"))
+    start = model(name=name)
+    with pytest.raises(ModelFileError, match="is no valid model name"):
+        finish(retrain_folder(start, tmp_path / "nothing here", RetrainOptions()))
+    with pytest.raises(ModelFileError, match="is no valid model name"):
+        finish(retrain_model(start, [pair()], RetrainOptions()))
+    assert not list(tmp_path.iterdir())
 
 
 def second_chance(
@@ -406,7 +478,7 @@ def test_a_model_kept_aside_that_is_worse_stays_there(tmp_path: Path) -> None:
     found, project = second_chance(tmp_path, aside, pair(1))
     assert found.candidate is None
     assert found.model.card.parent == "a" * 64
-    assert project.dealt()[0] not in project.learnt(found.model.card)
+    assert project.dealt()[0] in found.taught  # what it had learnt is learnt anew
 
 
 def test_what_it_may_have_learnt_from_does_not_prove_a_model(

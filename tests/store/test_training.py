@@ -19,6 +19,7 @@ from napari_rwkvseg.engine.progress import Cancelled, CancelToken, Progress, fin
 from napari_rwkvseg.engine.train_options import TrainOptions
 from napari_rwkvseg.errors import BadImageError, ModelFileError, ModelNotFoundError
 from napari_rwkvseg.network.config import SIZES, NetworkConfig, tiny
+from napari_rwkvseg.store.checkpoint import Checkpoint
 from napari_rwkvseg.store.dataset import read_pair, read_samples
 from napari_rwkvseg.store.model_file import read_model
 from napari_rwkvseg.store.training import TrainingRun, train_model
@@ -68,7 +69,7 @@ def test_a_run_leaves_a_model_with_its_card_and_a_log(tmp_path: Path) -> None:
     finish(train_model(run))
     card = read_model(run.out).card
     assert card.command == (
-        "napari-rwkvseg train --data discs --out discs.safetensors "
+        "napari-rwkvseg train --data DATA --out discs.safetensors "
         "--size tiny --steps 4 --crop 32 --batch 2 --seed 0 --threads 1"
     )
     recipe = replace(run, recipe="a.json", threads=None).command()
@@ -76,7 +77,7 @@ def test_a_run_leaves_a_model_with_its_card_and_a_log(tmp_path: Path) -> None:
     assert recipe.endswith("--seed 0")
     named = replace(run, classes=("a disc", "ring")).command()
     assert named.endswith("--threads 1 --classes 'a disc' ring")
-    assert (card.size, card.steps, card.data, card.metrics["n"]) == ("tiny", 4, "discs", 1)
+    assert (card.size, card.steps, card.data, card.metrics["n"]) == ("tiny", 4, "own data", 1)
     assert [line["step"] for line in log_of(run)] == ["1", "2", "3", "4"]
     assert [bool(line["val_dice"]) for line in log_of(run)] == [False, True, False, True]
     assert not run.checkpoint.exists()
@@ -142,7 +143,8 @@ def test_three_channels_that_are_no_colours_are_refused(tmp_path: Path) -> None:
 
 def test_without_resume_a_run_starts_anew(tmp_path: Path) -> None:
     run = training_run(tmp_path)
-    run.checkpoint.write_bytes(b"left by another run")
+    Checkpoint(run.checkpoint, "another run").save({"x": torch.zeros(1)}, 1, 0.5)
+    run.log.write_text("step,loss,learning_rate,val_dice,val_iou\n9,,,,\n", encoding="utf-8")
     finish(train_model(run))
     assert len(log_of(run)) == 4
 
@@ -160,8 +162,63 @@ def test_several_folders_are_learnt_at_once_and_named(tmp_path: Path) -> None:
     grey, colour = write_data(tmp_path / "grey"), write_data(tmp_path / "colour", colour=True)
     model = finish(train_model(replace(training_run(tmp_path), data=(grey, colour))))
     assert model.network.config.in_channels == 3
-    assert (model.card.data, model.card.metrics["n"]) == ("grey colour", 2)
-    assert "--data grey colour --out" in model.card.command
+    assert (model.card.data, model.card.metrics["n"]) == ("own data", 2)
+    assert "--data DATA DATA --out" in model.card.command
+
+
+def test_a_card_names_only_the_folders_that_its_recipe_names(tmp_path: Path) -> None:
+    card = replace(CARD, data="discs: drawn; rings (7)")
+    folders = tuple(map(Path, ("a/discs", "DOE^JANE", "ring", "rings", ".")))
+    command = training_run(tmp_path, card=card, data=folders).command()
+    assert "--data discs DATA DATA rings DATA --out" in command
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("discs.csv", "name,image\nprecious"),
+        ("discs.csv", "step,loss,learning_rate,val_dice,val_iou,mine\n"),
+        ("discs.checkpoint", "precious"),
+    ],
+)
+def test_files_that_no_training_wrote_are_not_replaced(
+    tmp_path: Path, name: str, content: str, resume: bool
+) -> None:
+    run = replace(training_run(tmp_path), data=(tmp_path / "is not read",), resume=resume)
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(ModelFileError, match=f"{name} beside the model would be replaced"):
+        finish(train_model(run))
+    assert (tmp_path / name).read_text("utf-8") == content
+
+
+def test_a_folder_in_the_place_of_the_log_is_refused(tmp_path: Path) -> None:
+    run = training_run(tmp_path)
+    run.log.mkdir()
+    with pytest.raises(ModelFileError, match=r"discs\.csv"):
+        finish(train_model(run))
+
+
+def test_the_log_of_a_run_that_was_killed_as_it_began_is_its_own(tmp_path: Path) -> None:
+    run = training_run(tmp_path)
+    run.log.touch()
+    finish(train_model(run))
+    assert len(log_of(run)) == 4
+
+
+def test_a_place_where_no_model_can_be_is_refused_before_data_are_read(tmp_path: Path) -> None:
+    run = training_run(tmp_path, data=(tmp_path / "is not read",))
+    with pytest.raises(ModelFileError, match="is no folder"):
+        finish(train_model(replace(run, out=tmp_path / "nowhere" / "m.safetensors")))
+
+
+def test_a_card_that_training_fills_too_full_is_refused_before_anything_is_learnt(
+    tmp_path: Path,
+) -> None:
+    run = training_run(tmp_path, classes=("x" * 2000,))
+    with pytest.raises(ModelFileError, match="has a card with command"):
+        finish(train_model(run))
+    assert not run.log.exists()
 
 
 def test_a_network_is_built_as_the_options_say(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from zarr.storage import MemoryStore
 
 from napari_rwkvseg.adapters.scan_layers import PREFIX
 from napari_rwkvseg.engine.card import Model
+from napari_rwkvseg.engine.explain import Explanation
+from napari_rwkvseg.engine.heat import percent
+from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.workflow import Tone
 from napari_rwkvseg.workflow.explorer import Explorer, ExplorerRunners, Look, Shown
 from tests.recording import scanning_model
@@ -297,6 +301,35 @@ def test_a_question_asked_during_a_comparison_ends_it(question: str, tmp_path: P
     assert (desk.state.comparing, desk.state.difference) == ("", before)
 
 
+@pytest.mark.parametrize("ending", ["nothing", "another image"])
+def test_a_comparison_that_is_no_longer_wanted_is_stopped(ending: str) -> None:
+    asking = StepRunner()
+    desk = Desk(asking=asking)
+    other = desk.bench.add(NOISE[::-1] ** 4, name="other")
+    desk.bench.workflow.selection.choose(desk.layer)
+    desk.start().explorer.questions.compare(other)
+    assert asking.busy
+    if ending == "nothing":
+        desk.explorer.questions.compare_nothing()
+    else:
+        desk.bench.workflow.selection.choose(other)
+    assert not asking.busy
+    desk.reading.finish()
+    assert (desk.state.other, desk.state.comparing, desk.state.difference) == (None, "", "")
+
+
+def test_an_image_that_cannot_be_read_ends_the_comparison_before() -> None:
+    desk = Desk()
+    other = desk.bench.add(NOISE[::-1] ** 4, name="other")
+    unclear = desk.bench.add(np.zeros((3, 20, 20), np.float32), name="unclear")
+    desk.bench.workflow.selection.choose(desk.layer)
+    desk.start()
+    desk.explorer.questions.compare(other)
+    desk.explorer.questions.compare(unclear)
+    assert (desk.state.other, desk.state.comparing) == (None, "")
+    assert desk.state.difference.startswith("unclear: ")
+
+
 def test_a_comparison_that_is_there_stays_when_another_question_is_asked(tmp_path: Path) -> None:
     desk = Desk()
     other = desk.bench.add(NOISE[::-1] ** 4, name="other")
@@ -335,6 +368,49 @@ def test_a_corrected_pixel_is_explained_in_sentences() -> None:
     assert "look" in desk.ours
 
 
+def test_a_find_that_the_mask_left_out_is_still_the_models() -> None:
+    desk = Desk()
+    desk.bench.workflow.set_options(MaskOptions(min_size=NOISE.size + 1))
+    mask = desk.bench.run()
+    desk.start()
+    found = desk.bench.workflow.results.run.outcome.prediction.probability[0]
+    pixel = tuple(int(n) for n in np.unravel_index(found.argmax(), found.shape))
+    assert (found[pixel] > 0.5, mask.data.any()) == (True, False)
+    mask.paint(pixel, 1)
+    desk.explorer.look_at(pixel)
+    desk.explorer.questions.ask_why()
+    assert desk.state.reason[0] == (
+        f"The model found cell here with {percent(found[pixel])}, but the mask leaves it out: it "
+        f"is smaller than {NOISE.size + 1} px (Smallest)."
+    )
+
+
+def test_a_pixel_moved_from_one_object_to_another_was_changed() -> None:
+    desk = Desk()
+    desk.bench.workflow.set_options(MaskOptions(separate=True))
+    mask = desk.bench.run()
+    desk.start()
+    row, column = np.argwhere(mask.data > 0)[0].tolist()
+    mask.paint((row, column), int(mask.data.max()) + 1)
+    desk.explorer.look_at((row, column))
+    desk.explorer.questions.ask_why()
+    assert "as you do: which object a pixel belongs to" in desk.state.reason[0]
+
+
+def test_the_mask_of_another_model_is_not_explained() -> None:
+    desk = Desk()
+    mask = desk.bench.run()
+    desk.start()
+    run = desk.bench.workflow.results.run
+    card = replace(run.outcome.prediction.card, name="other", title="Other")
+    run.outcome = replace(run.outcome, prediction=replace(run.outcome.prediction, card=card))
+    mask.paint((20, 30), 1 - int(mask.data[20, 30]))
+    desk.explorer.look_at((20, 30))
+    desk.explorer.questions.ask_why()
+    expected = "The mask is by Other. Choose that model under Segment, then ask again."
+    assert desk.state.reason == (expected,)
+
+
 def test_without_a_mask_there_is_nothing_to_explain() -> None:
     desk = Desk().start()
     desk.explorer.look_at((20, 30))
@@ -344,8 +420,19 @@ def test_without_a_mask_there_is_nothing_to_explain() -> None:
 
 def test_exports_say_where_they_went_or_why_not(tmp_path: Path) -> None:
     desk = Desk().start()
+    about, message = desk.state.problem, desk.bench.state
     desk.explorer.questions.export(lambda explanation: None, tmp_path / "head.png")
-    assert desk.state.problem.text == "Saved head.png."
+    assert (message.message.text, message.message.tone) == ("Saved head.png.", Tone.DONE)
+
+    def refuse(explanation: Explanation) -> None:
+        raise PermissionError(13, "Permission denied", str(tmp_path / "head.png"))
+
+    desk.explorer.questions.export(refuse, tmp_path / "head.png")
+    assert message.message.tone is Tone.ERROR
+    assert message.message.text == (
+        "head.png could not be written (Permission denied). Choose another folder."
+    )
+    assert desk.state.problem is about  # which says what is seen
 
 
 def test_two_heads_are_drawn_side_by_side(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from napari_rwkvseg.widgets.style import GAP, LABEL_WIDTH, muted, small_button
 from napari_rwkvseg.workflow.correct import Correcting, Part
 
 TIPS = {
-    Part.SLICE: "The slice in sight is right, changed or not (key A)",
-    Part.VISIBLE: "The part of the slice that can be seen is right, changed or not",
+    Part.SLICE: "The slice in sight is right, changed or not",
+    Part.VISIBLE: "The part of the slice that can be seen is right, changed or not (key A)",
     Part.IMAGE: "All of the image is right, changed or not",
 }
 

@@ -94,7 +94,7 @@ class CardView(QWidget):
         self.verdict.style().polish(self.verdict)
         self.status.setText(GONE if gone else status_text(report, active))
         self.scores.show_verdict(verdict)
-        self.reason.setText(explanation(verdict))
+        self.reason.setText(f"{explanation(verdict)} {report.left_out}".rstrip())
         self.back.setVisible(active)
         self.trial.setVisible(not active and not gone)
         self.anyway.setVisible(not active and not gone)

@@ -86,7 +86,8 @@ class CorrectTab(QWidget):
         self.correcting.models.versions.read()
 
     def _actions(self) -> dict[str, Callable[[], object]]:
-        keys: dict[str, Callable[[], object]] = {"A": partial(self.correcting.accept, Part.SLICE)}
+        seen = partial(self.correcting.accept, Part.VISIBLE)  # never what nobody looked at
+        keys: dict[str, Callable[[], object]] = {"A": seen}
         if self.correcting.suggest is not None:
             keys["N"] = self.correcting.next_place
         return keys

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
+from napari_rwkvseg.widgets.explorer.save_dialog import PICTURES, TABLES, ask_path
 from napari_rwkvseg.widgets.style import GAP
 from napari_rwkvseg.workflow.explorer import Explorer
 
 if TYPE_CHECKING:
     from napari_rwkvseg.engine.explain import Explanation
-
-PICTURES = "Pictures (*.png *.svg)"
 
 
 class ExportBox(QWidget):
@@ -79,7 +78,7 @@ class ExportBox(QWidget):
         self._explorer.questions.export(write, path)
 
     def _save_order(self) -> None:
-        shown, path = self._explorer.state.shown, self._ask("order.csv", "Tables (*.csv)")
+        shown, path = self._explorer.state.shown, self._ask("order.csv", TABLES)
         if shown is None or path is None:
             return
 
@@ -91,8 +90,7 @@ class ExportBox(QWidget):
         self._explorer.questions.export(write, path)
 
     def _ask(self, name: str, kinds: str) -> Path | None:
-        chosen, _ = QFileDialog.getSaveFileName(self, "Export", name, kinds)
-        return Path(chosen) if chosen else None
+        return ask_path(self, "Export", name, kinds)
 
 
 def _button(text: str, tooltip: str) -> QPushButton:

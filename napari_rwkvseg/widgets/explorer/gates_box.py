@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
@@ -25,6 +26,7 @@ class GatesBox(QWidget):
     def __init__(self, explorer: Explorer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._explorer = explorer
+        self._compared: Any = NOBODY  # the entry that is compared with, a layer or a text
 
         self.others = combo("Another open image, or the mean over the images of a folder")
         self.plot = GatePlot()
@@ -52,7 +54,6 @@ class GatesBox(QWidget):
     def _fill(self, _: object = None) -> None:
         """List the images anew; any change of the layers calls this, so the choice stays."""
         state = self._explorer.workflow.state
-        chosen = self.others.currentData() or self.others.currentText()
         with signals_blocked(self.others):
             self.others.clear()
             self.others.addItem(NOBODY)
@@ -60,36 +61,46 @@ class GatesBox(QWidget):
             for layer in others:
                 self.others.addItem(layer.name, layer)
             self.others.addItems([OPEN, FOLDER] if len(others) > 1 else [FOLDER])
-            entries = [
-                self.others.itemData(i) or self.others.itemText(i)
-                for i in range(self.others.count())
-            ]
-            matching = (i for i, entry in enumerate(entries) if entry == chosen)
-            self.others.setCurrentIndex(next(matching, 0))
+        if self._place(self._compared) is None:
+            self._explorer.questions.compare_nothing()
+            self._compared = NOBODY
+        self._select()
+
+    def _entry(self, index: int) -> Any:
+        """Return what an entry stands for: a layer, or one of the texts."""
+        return self.others.itemData(index) or self.others.itemText(index)
+
+    def _place(self, entry: Any) -> int | None:
+        """Return where an entry stands, None if it is not there."""
+        return next((i for i in range(self.others.count()) if self._entry(i) == entry), None)
+
+    def _select(self) -> None:
+        """Show what the gates are compared with, whatever was chosen in vain."""
+        self.others.setCurrentIndex(self._place(self._compared) or 0)
 
     def _choose(self, index: int) -> None:
-        layer = self.others.itemData(index)
-        if layer is not None:
-            self._explorer.questions.compare(layer)
-        elif self.others.itemText(index) == OPEN:
-            self._explorer.questions.compare_open()
-        elif self.others.itemText(index) == FOLDER:
-            self._choose_folder()
+        entry, questions = self._entry(index), self._explorer.questions
+        if entry == FOLDER:
+            folder = QFileDialog.getExistingDirectory(self, "Mean over the images of a folder")
+            if not folder:
+                self._select()
+                return
+            questions.compare_folder(Path(folder))
+        elif entry == OPEN:
+            questions.compare_open()
+        elif entry == NOBODY:
+            questions.compare_nothing()
         else:
-            self._explorer.questions.compare_nothing()
-
-    def _choose_folder(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "Mean over the images of a folder")
-        if chosen:
-            self._explorer.questions.compare_folder(Path(chosen))
-        else:
-            self.others.setCurrentIndex(0)
+            questions.compare(entry)
+        self._compared = entry if self._explorer.state.comparing else NOBODY
+        self._select()
 
     def _show(self, _: object = None) -> None:
         state = self._explorer.state
         self.plot.show_tables(state.gates, state.other)
         if not state.comparing:
-            self.others.setCurrentIndex(0)
+            self._compared = NOBODY
+            self._select()
 
     def _say(self, text: str) -> None:
         self.difference.setText(text)

@@ -11,19 +11,18 @@ from qtpy.QtGui import QPixmap, QResizeEvent
 from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
-    QFileDialog,
     QLabel,
     QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_rwkvseg.widgets.explorer.save_dialog import PICTURES, ask_path
 from napari_rwkvseg.widgets.style import GAP, MARGIN
 
 if TYPE_CHECKING:
     from napari_rwkvseg.workflow.explorer.state import Picture
 
-PICTURES = "Pictures (*.png *.svg)"
 SHARE = 0.85  # of the screen that the window takes at most
 BAR = 24  # px kept for the scroll bar, so that the picture need not scroll sideways
 
@@ -95,6 +94,6 @@ class PictureWindow(QDialog):
             self.label.setPixmap(self._pixmap.scaledToWidth(max(width, 1), smooth))
 
     def _ask(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Save the figure", "figure.png", PICTURES)
-        if name and self._picture is not None:
-            self._save(self._picture, Path(name))
+        path = ask_path(self, "Save the figure", "figure.png", PICTURES)
+        if path is not None and self._picture is not None:
+            self._save(self._picture, path)

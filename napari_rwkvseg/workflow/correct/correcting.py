@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -40,7 +41,9 @@ OUT_OF_SIGHT = (
     "The canvas does not show rows and columns of one slice: go back to 2-D and the usual axes, or "
     "accept the whole image."
 )
+UNSEGMENTED = "No model has looked at this part. Segment it first, then accept it."
 AS_WRITTEN = "The mask is as the model wrote it."
+Area = tuple[slice, ...]
 REGIONS = {Part.SLICE: Region.SLICE, Part.VISIBLE: Region.VISIBLE}
 
 
@@ -92,6 +95,7 @@ class Correcting:
         self._runners = runners
         self._defer = defer
         self._counting = Latest(runners.count, self._count_job, self._counted)
+        self._in_count: Subject | None = None
         self._before: dict[Hashable, float] = {}
         self._problem = ""
         self.subjects.changed.connect(self._subject_changed)
@@ -104,7 +108,10 @@ class Correcting:
 
     # ------------------------------------------------------------------ evidence
     def accept(self, part: Part = Part.SLICE) -> None:
-        """Take a part of the mask for right, as it is now and as it will be painted later."""
+        """Take a part of the mask for right, as it is now and as it will be painted later.
+
+        Where no model has looked nothing is accepted: nobody has been shown what is right there.
+        """
         subject, layer = self.subjects.current, self.subjects.image_layer
         if subject is None or layer is None:
             self._context.say(self.state.hint or NO_MASK, Tone.ERROR)
@@ -116,13 +123,18 @@ class Correcting:
             self._context.say(OUT_OF_SIGHT, Tone.ERROR)
             return
         region = whole if choice is None else region_of(choice, layer, image, viewer) or whole
+        parts, pixels = shared(region, subject.predicted)
+        if not parts:
+            self._context.say(UNSEGMENTED, Tone.ERROR)
+            return
         subject.stopwatch.touch()
         subject.spent = subject.stopwatch.seconds
-        if region not in subject.reviewed:
-            subject.link.reviewed = (*subject.reviewed, region)
+        new = [part for part in parts if part not in subject.reviewed]
+        subject.link.reviewed = (*subject.reviewed, *new)
         self.workflow.noted.emit(Mark.ACCEPT, subject.uid)
-        pixels = int(np.prod([one.stop - one.start for one in region]))
-        self._context.say(f"Accepted: {where(region, image.lead_axes)}, {pixels:,} px.", Tone.DONE)
+        whole_part = "" if parts == (region,) else "the segmented part of "
+        text = f"Accepted: {whole_part}{where(region, image.lead_axes)}, {pixels:,} px."
+        self._context.say(text, Tone.DONE)
         self._changed()
 
     def take_back(self) -> None:
@@ -189,11 +201,11 @@ class Correcting:
         """Go to the slice or region whose correction is expected to help most."""
         subject = self.subjects.current
         material = None if subject is None else subject.material()
-        if self.suggest is None or material is None:
+        if self.suggest is None or subject is None or material is None:
             self._context.say(self.state.hint or NO_MASK)
             return
         token = CancelToken()
-        job = jobs.look_for(material, self.suggest, token)
+        job = jobs.look_for(material, self.suggest, tuple(subject.visited), token)
         self._runners.look.start(job, token, ignore_progress, self._found_place)
 
     def _found_place(self, result: JobResult) -> None:
@@ -203,6 +215,7 @@ class Correcting:
         elif result.value is None:
             self._context.say("Everything was looked at.")
         elif subject is not None and subject.layer is not None:
+            subject.visit(result.value)
             go_to(self.workflow.viewer, subject.layer, subject.link.geometry, result.value)
 
     # -------------------------------------------------------------------- layers
@@ -256,13 +269,15 @@ class Correcting:
         material = None if subject is None else subject.material()
         if subject is None or material is None:
             return None
-        return jobs.with_key(subject, jobs.count_evidence(material))
+        self._in_count = subject
+        return jobs.count_evidence(material)
 
     def _counted(self, result: JobResult) -> None:
+        subject, counted = self._in_count, cast("Counted | None", result.value)
         self._problem = result.error
-        if result.value is not None:
-            subject: Subject = result.value[0]
-            counted: Counted = result.value[1]
+        if subject is not None:
+            subject.unclear = bool(result.error)
+        if subject is not None and counted is not None:
             subject.count = counted.count
             dice = mean_dice(counted.agreement) if subject.reviewed else None
             self._before.pop(subject.uid, None)
@@ -287,7 +302,7 @@ class Correcting:
         state.flat = subject is None or not subject.run.image.lead_shape
         teaching = [one for one in self.subjects.counting() if one.has_evidence]
         known = [one.class_names for one in teaching]
-        known += [one.class_names for one in self.subjects.closed]
+        known += [one.class_names for one in self.subjects.closed if one.teaches]
         names = self.subjects.lesson_names()
         state.images = sum(share_a_class(one, names) for one in known)
         spent = [one.spent for one in self.subjects.counting() if one.spent is not None]
@@ -308,6 +323,43 @@ class Correcting:
     def methods_text(self) -> str:
         """Return sentences on effort and scores for a methods section."""
         return methods_text(self.state.seconds, self.state.before, self.models.trained)
+
+
+def shared(region: Area, boxes: Sequence[Area]) -> tuple[tuple[Area, ...], int]:
+    """Return what of a region lies in some boxes, and how many pixels that are.
+
+    Parameters
+    ----------
+    region : tuple of slice
+        One per axis, with start and stop.
+    boxes : sequence of tuple of slice
+        Likewise; they may overlap.
+
+    Returns
+    -------
+    parts : tuple of tuple of slice
+        The region itself where the boxes cover all of it.
+    pixels : int
+        Each counted once.
+    """
+    overlaps = [tuple(map(_overlap, region, box)) for box in boxes]
+    parts = tuple(part for part in overlaps if all(one.start < one.stop for one in part))
+    sides = [one.stop - one.start for one in region]
+    if region in parts:
+        return (region,), math.prod(sides)
+    covered = np.zeros(sides, bool)
+    for part in parts:
+        covered[tuple(map(_moved, part, region))] = True
+    pixels = int(np.count_nonzero(covered))
+    return (region,) if pixels == covered.size else parts, pixels
+
+
+def _overlap(one: slice, other: slice) -> slice:
+    return slice(max(one.start, other.start), min(one.stop, other.stop))
+
+
+def _moved(part: slice, whole: slice) -> slice:
+    return slice(part.start - whole.start, part.stop - whole.start)
 
 
 def where(region: tuple[slice, ...], lead_axes: str) -> str:

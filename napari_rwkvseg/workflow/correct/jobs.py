@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_rwkvseg.engine.card import Model
+from napari_rwkvseg.engine.evidence import CHANGED, REVIEWED, Levels
+from napari_rwkvseg.engine.holdout import block_areas
 from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.prediction import Prediction
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
@@ -18,7 +20,7 @@ from napari_rwkvseg.engine.quiet import quietly
 from napari_rwkvseg.engine.torch_loading import load_optimisers, load_torch
 from napari_rwkvseg.errors import ModelNotFoundError
 from napari_rwkvseg.workflow.choices import Compute
-from napari_rwkvseg.workflow.correct.context import Suggest, Suggestion
+from napari_rwkvseg.workflow.correct.context import Suggest
 from napari_rwkvseg.workflow.correct.difference import Compared, compare
 from napari_rwkvseg.workflow.correct.material import (
     Counted,
@@ -29,7 +31,7 @@ from napari_rwkvseg.workflow.correct.material import (
     share_a_class,
 )
 from napari_rwkvseg.workflow.correct.merging import merge, translated
-from napari_rwkvseg.workflow.correct.state import Report
+from napari_rwkvseg.workflow.correct.state import Place, Report
 from napari_rwkvseg.workflow.jobs import Mask, Outcome, labels_of
 from napari_rwkvseg.workflow.shelf import ModelSource
 
@@ -40,8 +42,6 @@ if TYPE_CHECKING:
     from napari_rwkvseg.workflow.results import Run
 
 Region = tuple[slice, ...]
-K = TypeVar("K")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,25 +145,10 @@ class Previewed:
     compared: Compared
 
 
-@dataclass(frozen=True)
-class Place:
-    """A suggestion along the axes of the whole image."""
-
-    index: tuple[int, ...]
-    area: tuple[slice, slice]
-    score: float
-
-
 def prepare(work: Callable[[], None]) -> Job[None]:
     """Load in a thread what napari needs for its first mask."""
     yield Progress(0, 1, "Preparing")
     work()
-
-
-def with_key(key: K, job: Job[T]) -> Job[tuple[K, T]]:
-    """Return a job that also says what it is about."""
-    value = yield from job
-    return key, value
 
 
 def alone(found: Previewed) -> NDArray[Any]:
@@ -209,14 +194,43 @@ def _learn(lesson: Lesson, token: CancelToken) -> Job[Learnt]:
     model = _as_target(base, lesson)
     library, options = cast("Library", lesson.library), _options(lesson)
     aside = kept_aside(library, lesson.target, base.sha256)
-    images = yield from _keep_evidence(lesson, model, options, token)
+    project = options.project(lesson.target)
+    damaged = project.left_out()
+    named = yield from _keep_evidence(lesson, model, options, token)
     token.raise_if_cancelled()
+    kept = set(project.images())
+    images = [image for image in named if image in kept]
     try:
         retrained = yield from retrain_accepted(model, images, options, token, aside=aside)
     except ValueError as error:  # says which corrections are missing
-        text = str(error)
-        raise EvidenceError(f"{text[0].upper()}{text[1:]}".rstrip(".") + ".") from error
-    return Learnt(partial(_kept, retrained, lesson, base), tuple(images))
+        text, said = str(error), left_out_text(project.left_out() - damaged, named)
+        sentence = f"{text[0].upper()}{text[1:]}".rstrip(".")
+        raise EvidenceError(f"{sentence}. {said}".rstrip()) from error
+    said = left_out_text(project.left_out() - damaged, named)
+    return Learnt(partial(_kept, retrained, lesson, base, said), tuple(images))
+
+
+def left_out_text(files: Collection[str], named: Mapping[str, str]) -> str:
+    """Return of which images damaged corrections were left out, as a sentence; empty if of none.
+
+    Parameters
+    ----------
+    files : collection of str
+        Names from `Corrections.left_out`.
+    named : mapping of str to str
+        Names of the images at hand, by id: the disk knows none.
+    """
+    if not files:
+        return ""
+    ids = sorted({name.rpartition("-")[0] for name in files})
+    known = [named[image] for image in ids if named.get(image)]
+    others = len(ids) - len(known)
+    if others:
+        known.append(f"{others} image{'s that are' if others > 1 else ' that is'} not open")
+    return (
+        f"Earlier corrections of {' and '.join(known)} are damaged on the disk and were left out: "
+        "correct again what is missing."
+    )
 
 
 def keep(learnt: Learnt) -> Job[Report]:
@@ -232,7 +246,7 @@ def keep(learnt: Learnt) -> Job[Report]:
         return learnt.keep()
 
 
-def _kept(retrained: Retrained, lesson: Lesson, base: Model) -> Report:
+def _kept(retrained: Retrained, lesson: Lesson, base: Model, left_out: str) -> Report:
     from napari_rwkvseg.store.retraining import keep as keep_version  # imports torch
 
     kept = keep_version(retrained, None, cast("Library", lesson.library))
@@ -243,6 +257,7 @@ def _kept(retrained: Retrained, lesson: Lesson, base: Model) -> Report:
         base.sha256,
         base.card.name,
         earlier=retrained.candidate is not None,
+        left_out=left_out,
     )
 
 
@@ -275,21 +290,21 @@ def _options(lesson: Lesson) -> RetrainOptions:
 
 def _keep_evidence(
     lesson: Lesson, model: Model, options: RetrainOptions, token: CancelToken
-) -> Job[list[str]]:
-    """Write the corrections of all images into the project; return the images' ids."""
+) -> Job[dict[str, str]]:
+    """Write the corrections of all images into the project; return the images' names by id."""
     from napari_rwkvseg.store.accepting import Corrected, accept
 
     project = options.project(lesson.target)
-    images = list(lesson.earlier)
+    images = dict.fromkeys(lesson.earlier, "")
     for material in lesson.materials:
         found, image = find(material), material.image
         corrected = Corrected(image, found.truth, found.levels)
-        image_id = yield from accept(project, model, corrected, material.class_names, token)
+        names, taught = material.class_names, material.taught
+        image_id = yield from accept(project, model, corrected, names, token, taught)
         said = [n for n, index in enumerate(image.planes()) if found.levels[index].any()]
-        project.withdraw(image_id, keep=said)
-        images.append(image_id)
-    kept = set(project.images())
-    return [image for image in dict.fromkeys(images) if image in kept]
+        project.withdraw(image_id, taught, keep=said)
+        images[image_id] = image.name
+    return images
 
 
 def _versions(library: ModelSource, name: str) -> Sequence[Version]:
@@ -353,11 +368,16 @@ def load_version(library: ModelSource, name: str, sha256: str) -> Model:
     raise ModelNotFoundError(f"This version of {name} is not in the library any more.")
 
 
-def look_for(material: Material, suggest: Suggest, token: CancelToken) -> Job[Suggestion | None]:
-    """Ask where correcting would help most, in the part that was predicted."""
+def look_for(
+    material: Material, suggest: Suggest, visited: Sequence[Place], token: CancelToken
+) -> Job[Place | None]:
+    """Ask where correcting would help most, in the part that was predicted.
+
+    Blocks with strokes come after those without, and places visited before after all others.
+    """
     yield Progress(0, 1, "Looking for the next place")
     prediction, image = material.prediction, material.image
-    levels = find(material).levels[prediction.region]
+    levels = find(material).levels
     start = [part.start for part in prediction.region]
     *lead, rows, columns = prediction.region
 
@@ -366,7 +386,9 @@ def look_for(material: Material, suggest: Suggest, token: CancelToken) -> Job[Su
         where = tuple(i + part.start for i, part in zip(index, lead, strict=True))
         return image.region(where, rows, columns)
 
-    found = suggest(prediction.probability, plane, levels)
+    rounds = (one[prediction.region] for one in _rounds(levels, visited, prediction.region))
+    asked = (suggest(prediction.probability, plane, one) for one in rounds)
+    found = next((one for one in asked if one is not None), None)
     if found is None:
         return None
     index = tuple(i + first for i, first in zip(found.index, start, strict=False))
@@ -375,6 +397,20 @@ def look_for(material: Material, suggest: Suggest, token: CancelToken) -> Job[Su
         for part, first in zip(found.area, start[-2:], strict=True)
     )
     return Place(index, (area[0], area[1]), found.score)
+
+
+def _rounds(levels: Levels, visited: Sequence[Place], region: Region) -> list[Levels]:
+    """Return levels in which less and less counts as seen besides what is."""
+    others = levels.copy()
+    for place in visited:
+        where: tuple[int | slice, ...] = (*place.index, *place.area)
+        others[where] = REVIEWED
+    untouched = others.copy()
+    part, changed = untouched[region], levels[region] == CHANGED
+    for area in block_areas(part.shape[-2:]).values():
+        block = (..., *area)
+        part[block][changed[block].any(axis=(-2, -1))] = REVIEWED
+    return [untouched, others, levels]
 
 
 def list_versions(

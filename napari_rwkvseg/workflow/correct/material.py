@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,14 @@ from napari_rwkvseg.engine.evidence import (
 from napari_rwkvseg.engine.image import ImageData
 from napari_rwkvseg.engine.prediction import Prediction
 from napari_rwkvseg.errors import RwkvSegError
+from napari_rwkvseg.store.taught import Taught
 
 BACKGROUND = 255  # label that says "nothing here", for masks that began empty
 Classes = NDArray[np.uint8]
+NEIGHBOURS = (  # each pixel and the one below it, and the one to its right
+    (np.s_[..., :-1, :], np.s_[..., 1:, :]),
+    (np.s_[..., :-1], np.s_[..., 1:]),
+)
 
 
 class EvidenceError(RwkvSegError):
@@ -46,6 +51,12 @@ class Material:
         Whether labels are objects.
     prediction : Prediction
         Tells the class of an object where there are several.
+    name : str
+        Of the layer, as people know it.
+    taught : Taught
+        What this mask taught before in this session.
+    teaches : bool
+        Whether it says anything; else only what it taught before is to be taken back.
     """
 
     image: ImageData
@@ -55,18 +66,13 @@ class Material:
     class_names: tuple[str, ...]
     objects: bool
     prediction: Prediction
+    name: str = "the mask"
+    taught: Taught = field(default_factory=Taught)
+    teaches: bool = True
 
     def copied(self) -> Material:
         """Return the same with arrays that nobody paints on."""
-        return Material(
-            self.image,
-            np.array(self.mask),
-            np.array(self.written),
-            self.reviewed,
-            self.class_names,
-            self.objects,
-            self.prediction,
-        )
+        return replace(self, mask=np.array(self.mask), written=np.array(self.written))
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +114,9 @@ class Counted:
 def find(material: Material) -> Found:
     """Return what a mask says about each pixel.
 
+    Where an object was divided, both sides of the line are background: touching parts would be one
+    object again.
+
     Raises
     ------
     EvidenceError
@@ -115,6 +124,8 @@ def find(material: Material) -> Found:
     """
     truth = classes_in(material, material.mask)
     predicted = classes_in(material, material.written)
+    if material.objects:
+        truth[divided(material.mask, material.written)] = 0
     levels = find_levels(truth, predicted, material.reviewed)
     if not material.objects:
         levels[material.mask == BACKGROUND] = CHANGED  # it says something, also on background
@@ -159,17 +170,42 @@ def share_a_class(names: tuple[str, ...], others: tuple[str, ...]) -> bool:
     return not set(names).isdisjoint(others)
 
 
+def divided(mask: NDArray[Any], written: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return both sides of the lines along which two objects meet in what was written as one.
+
+    Parameters
+    ----------
+    mask, written : ndarray, integer, shape (*lead, H, W)
+        Objects as they are, and as the model wrote them.
+
+    Returns
+    -------
+    ndarray, bool, same shape
+        Lines within planes only.
+    """
+    found = np.zeros(mask.shape, bool)
+    touched = (mask != written).any(axis=(-2, -1))  # few planes of a stack; or all of an image
+    new, old, lines = mask[touched], written[touched], found[touched]
+    for before, after in NEIGHBOURS:
+        meet = (new[before] != new[after]) & (new[before] > 0) & (new[after] > 0)
+        meet &= (old[before] == old[after]) & (old[before] > 0)
+        lines[before] |= meet
+        lines[after] |= meet
+    found[touched] = lines
+    return found
+
+
 def classes_in(material: Material, labels: NDArray[Any]) -> Classes:
     """Return the classes that labels of a mask stand for."""
     if not material.objects:
-        return _named(labels, material.class_names)
+        return _named(labels, material)
     if len(material.class_names) == 1:
         return (labels > 0).astype(np.uint8)
     return _of_objects(material, labels)
 
 
-def _named(labels: NDArray[Any], class_names: tuple[str, ...]) -> Classes:
-    known = 1 + len(class_names)
+def _named(labels: NDArray[Any], material: Material) -> Classes:
+    known = 1 + len(material.class_names)
     if labels.dtype == np.uint8 and labels.max(initial=0) < known:
         return labels  # nearly always: counting follows each stroke and must be quick
     table = np.zeros(1 + max(BACKGROUND, int(labels.max(initial=0))), np.int16)
@@ -179,8 +215,8 @@ def _named(labels: NDArray[Any], class_names: tuple[str, ...]) -> Classes:
     used = np.bincount(labels.ravel(), minlength=table.size) > 0
     if (unknown := np.flatnonzero(used & (table < 0))).size:
         raise EvidenceError(
-            f"Label {unknown[0]} was painted, but it has no name. Add a class for it, or paint "
-            "with a label that has one."
+            f"Label {unknown[0]} was painted on {material.name}, but it has no name. Add a class "
+            "for it there, or paint with a label that has one."
         )
     found: Classes = table.clip(0).astype(np.uint8)[labels]
     return found
@@ -201,8 +237,8 @@ def _of_objects(material: Material, labels: NDArray[Any]) -> Classes:
     used[0] = False
     if (used & (table == 0)).any():
         raise EvidenceError(
-            "It is not clear of which class an object is that you added. Show the mask as Classes, "
-            "under Result in the Segment tab, to correct several classes."
+            f"It is not clear of which class an object is that you added to {material.name}. Show "
+            "the mask as Classes, under Result in the Segment tab, to correct several classes."
         )
     classes: Classes = table[labels]
     return classes

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.progress import CancelToken, Progress, TimeLeft
 from napari_rwkvseg.store.journal_records import Mark
+from napari_rwkvseg.store.target import target_name
 from napari_rwkvseg.workflow.choices import Region, RunProgress, Tone
 from napari_rwkvseg.workflow.correct import jobs
 from napari_rwkvseg.workflow.correct.context import Context
@@ -22,6 +22,7 @@ from napari_rwkvseg.workflow.runner import JobResult
 from napari_rwkvseg.workflow.workflow import progress_text
 
 if TYPE_CHECKING:
+    from napari_rwkvseg.store.library import Library
     from napari_rwkvseg.workflow.correct.state import Report
 
 NOTHING = "Nothing to learn from yet. Correct the mask, or accept what is right already."
@@ -56,6 +57,8 @@ class Retraining:
         self._stopped = ""  # what to say of a stop in this stage; empty where none is possible
         self._earlier: dict[str, tuple[str, ...]] = {}  # target -> ids of images accepted before
         self._taught: set[Hashable] = set()
+        self._targets: dict[Hashable, str] = {}  # until the library changes
+        context.workflow.state.events.models.connect(self._forget_targets)
 
     # ------------------------------------------------------------------ learning
     def start(self) -> None:
@@ -63,6 +66,7 @@ class Retraining:
         context = self._context
         if context.state.running:
             return
+        self._forget_targets()
         card, sentence = context.workflow.state.card, self._obstacle()
         if sentence or card is None:
             context.say(sentence, Tone.ERROR)
@@ -90,7 +94,14 @@ class Retraining:
     def target(self, card: ModelCard) -> str:
         """Return under which name the next version will be kept, started from a model."""
         names = self._context.subjects.lesson_names()
-        return target_name(card.name, card.class_names, names) if names else card.name
+        key = (card.name, card.class_names, names)
+        if key not in self._targets:  # strokes ask for it, which must not wait for the disk
+            library = cast("Library", self._context.workflow.library)
+            self._targets[key] = target_name(card, names, library)
+        return self._targets[key]
+
+    def _forget_targets(self) -> None:
+        self._targets.clear()
 
     def _obstacle(self) -> str:
         workflow = self._context.workflow
@@ -240,21 +251,3 @@ class Retraining:
 
     def _end(self) -> None:
         self._context.state.running = False
-
-
-def target_name(card_name: str, card_classes: tuple[str, ...], class_names: tuple[str, ...]) -> str:
-    """Return under which name a retrained model is kept.
-
-    Parameters
-    ----------
-    card_name, card_classes
-        Of the model that is started from.
-    class_names : tuple of str
-        What the new one shall tell apart. One that no longer finds what the old one does is
-        another model: it gets the name of its first own class.
-    """
-    if set(card_classes) <= set(class_names):
-        return card_name
-    own = next((name for name in class_names if name not in card_classes), class_names[0])
-    slug = re.sub(r"[^a-z0-9]+", "-", own.lower()).strip("-")[:56]
-    return slug or "own-model"

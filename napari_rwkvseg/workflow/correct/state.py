@@ -72,6 +72,8 @@ class Report:
     earlier : bool
         Whether it was made by an earlier retrain and kept aside: it has proven better since, and
         what was learnt now is no better.
+    left_out : str
+        Which corrections were damaged on the disk, as a sentence; empty if none.
     """
 
     verdict: Verdict
@@ -80,6 +82,20 @@ class Report:
     parent: str
     base: str
     earlier: bool = False
+    left_out: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A suggestion along the axes of the whole image, see `Suggestion`."""
+
+    index: tuple[int, ...]
+    area: tuple[slice, slice]
+    score: float
+
+    def is_at(self, other: Place) -> bool:
+        """Whether both are the same place, whatever they promise."""
+        return (self.index, self.area) == (other.index, other.area)
 
 
 class Standing(Enum):

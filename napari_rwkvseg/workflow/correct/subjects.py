@@ -10,12 +10,18 @@ from typing import Any
 from psygnal import Signal
 
 from napari_rwkvseg.adapters.from_layers import LayerLike
+from napari_rwkvseg.workflow.choices import Message, Tone
 from napari_rwkvseg.workflow.correct.effort import Stopwatch
 from napari_rwkvseg.workflow.correct.material import Material
 from napari_rwkvseg.workflow.correct.subject import Subject
 from napari_rwkvseg.workflow.masks import find_layer
 from napari_rwkvseg.workflow.results import Run
 from napari_rwkvseg.workflow.workflow import Workflow
+
+NOT_KEPT = (
+    "{name} was closed with a label whose class is not known: what was painted on it since the "
+    "last retrain does not teach."
+)
 
 
 class Subjects:
@@ -37,7 +43,7 @@ class Subjects:
     edited : Signal
         Somebody painted on the one that is corrected, or undid; or its first result is there.
     closed : list of Material
-        Of masks and images that were removed after something of them was accepted.
+        Of masks and images that were removed and have something to teach, or to take back.
     """
 
     changed = Signal()
@@ -87,7 +93,8 @@ class Subjects:
         current = self.current
         teaching = [one for one in self.counting() if one.has_evidence]
         teaching.sort(key=lambda one: one is not current)  # the one in sight first
-        return next((one.class_names for one in (*teaching, *self.closed, current) if one), ())
+        closed = (one for one in self.closed if one.teaches)
+        return next((one.class_names for one in (*teaching, *closed, current) if one), ())
 
     def find(self, uid: Hashable) -> Subject | None:
         """Return a mask by the identity of its layer."""
@@ -105,16 +112,22 @@ class Subjects:
         card_names = run.outcome.prediction.card.class_names
         subject = self._subjects.get(uid)
         if subject is None:
+            earlier = self._subjects.get(self._latest.get(run.uid))
             blank = self._expecting_blank or run.restored
             subject = Subject(run, run.link, uid, Stopwatch(self._clock), blank)
             subject.class_names = card_names
+            if earlier is not None and _carried_over(earlier, run):
+                subject.predicted = earlier.predicted
             self._subjects[uid] = subject
             for signal in (run.link.edited, run.link.filled):
                 signal.connect(partial(self._edited, uid))
         elif not self._expecting_blank:
+            subject.predicted = () if subject.blank else subject.predicted
             subject.blank = False
         self._expecting_blank = False
         subject.run = run
+        region = run.outcome.prediction.region
+        subject.predicted = (*(one for one in subject.predicted if one != region), region)
         subject.class_names = run.class_names = subject.names_with(card_names)
         self._latest[run.uid] = uid
         self._choose(uid)
@@ -154,12 +167,12 @@ class Subjects:
             self._workflow.selection.choose(image)
 
     def _removed(self, event: Any) -> None:
-        """Keep what was accepted of a mask that goes, or whose image goes."""
+        """Keep what was said of a mask that goes, or whose image goes."""
         gone = getattr(event.value, "unique_id", None)
         counted = self.counting()  # before any is closed: not always the latest of its image
         for subject in list(self._subjects.values()):
             if gone in (subject.uid, subject.run.uid):
-                if subject in counted:
+                if subject in counted or (subject.taught and not subject.has_evidence):
                     self._keep(subject, event.value if gone == subject.uid else subject.layer)
                 self._close(subject)
 
@@ -167,10 +180,13 @@ class Subjects:
         if subject.spent is not None:
             self.spent.append(subject.spent)
         written = subject.link.written()
-        if subject.reviewed and layer is not None and written is not None:
-            mask = subject.link.geometry.strip(layer.data)
-            if mask.shape == written.shape:
-                self.closed.append(subject.material_of(mask, written).copied())
+        if layer is None or written is None or not (subject.has_evidence or subject.taught):
+            return
+        mask = subject.link.geometry.strip(layer.data)
+        if subject.unclear:
+            self._workflow.state.message = Message(NOT_KEPT.format(name=layer.name), Tone.ERROR)
+        elif mask.shape == written.shape:
+            self.closed.append(subject.material_of(layer.name, mask, written).copied())
 
     def _close(self, subject: Subject) -> None:
         del self._subjects[subject.uid]
@@ -183,3 +199,8 @@ class Subjects:
         if self._chosen == subject.uid:
             self._chosen = self._latest.get(image)
         self.changed.emit()
+
+
+def _carried_over(earlier: Subject, run: Run) -> bool:
+    """Whether a mask shows, outside of what was just predicted, the labels of the one before it."""
+    return earlier.link.objects == run.link.objects and not earlier.blank

@@ -224,9 +224,10 @@ class Explorer:
         state = self.state
         self._read = None
         self.layers.remove()
-        state.explanation = state.gates = state.other = state.heat = state.previous = None
+        state.explanation = state.gates = state.heat = state.previous = None
+        self.questions.compare_nothing()
         state.picture, state.drawing = None, False
-        state.answer = state.details = state.difference = state.comparing = ""
+        state.answer = state.details = state.difference = ""
         state.steps = state.step = 0
         state.reason = ()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_rwkvseg.adapters.to_layers import Geometry
 from napari_rwkvseg.engine.prediction import PredictOptions
@@ -17,8 +18,6 @@ from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.workflow.explorer.state import Look, Pixel, Shown
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from napari_rwkvseg.adapters.scan_layers import PlanePlace
     from napari_rwkvseg.adapters.to_layers import LayerTuple
     from napari_rwkvseg.engine.card import Model
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from napari_rwkvseg.engine.image import ImageData
     from napari_rwkvseg.engine.intensity import Window
     from napari_rwkvseg.engine.progress import CancelToken
+    from napari_rwkvseg.engine.said import Change, Stored
     from napari_rwkvseg.engine.why import Why
 
 FOLDER_LIMIT = 32  # images of a folder whose gates are averaged
@@ -191,14 +191,16 @@ def word_scan_of(explanation: Explanation, shown: Shown) -> int:
 
 
 def ask_why(
-    read: Read, pixel: Pixel, before: NDArray[Any], after: NDArray[Any]
+    read: Read, change: Change, stored: Stored | None, token: CancelToken
 ) -> Job[tuple[Why, LayerTuple]]:
-    """Find out what the network knew of a corrected pixel; planes as for `engine.why.why`."""
+    """Find out what the network knew of a corrected pixel, and what it said when it was asked."""
     yield Progress(0, 1)
     from napari_rwkvseg.adapters.scan_layers import heat_layer
     from napari_rwkvseg.engine.why import why
 
-    found = why(read.explanation, pixel, before, after)
+    place = (*read.reading.index, *change.pixel)
+    said = None if stored is None else stored.at(place, token)
+    found = why(read.explanation, change, said)
     return found, heat_layer(found.heat, read.place)
 
 
@@ -239,7 +241,26 @@ def _file_reading(path: Path, load: Callable[[], Model], tile: int) -> Reading:
 
 
 def export(write: Callable[[Explanation], object], read: Read, path: Path) -> Job[Path]:
-    """Write a picture or a table."""
+    """Write a picture or a table.
+
+    Raises
+    ------
+    RwkvSegError
+        If that is impossible.
+    """
     yield Progress(0, 1, f"Writing {path.name}")
-    write(read.explanation)
+    with telling_why_not(path):
+        write(read.explanation)
     return path
+
+
+@contextmanager
+def telling_why_not(path: Path) -> Iterator[None]:
+    """Let a file that cannot be written be told in one sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or "unknown reason"
+        raise RwkvSegError(
+            f"{path.name} could not be written ({reason}). Choose another folder."
+        ) from None

@@ -62,9 +62,16 @@ def overview(load: Callable[[], Model], plane: Plane | None, token: CancelToken)
 
 
 def write(picture: Picture, path: Path) -> Job[Path]:
-    """Save a figure."""
+    """Save a figure.
+
+    Raises
+    ------
+    RwkvSegError
+        If that is impossible.
+    """
     yield Progress(0, 1, f"Writing {path.name}")
-    picture.save(path)
+    with jobs.telling_why_not(path):
+        picture.save(path)
     return path
 
 

@@ -8,21 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_rwkvseg.adapters.from_layers import LayerLike
 from napari_rwkvseg.engine.progress import CancelToken, Job
+from napari_rwkvseg.engine.said import Change, Stored
 from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.workflow.choices import Message, Tone
 from napari_rwkvseg.workflow.explorer import jobs, pictures
 from napari_rwkvseg.workflow.explorer.jobs import Read, Reading
 from napari_rwkvseg.workflow.explorer.layer_set import LayerSet
-from napari_rwkvseg.workflow.explorer.state import ExplorerState, Look, Shown
+from napari_rwkvseg.workflow.explorer.state import ExplorerState, Look, Pixel, Shown
+from napari_rwkvseg.workflow.results import Run
 from napari_rwkvseg.workflow.runner import JobResult, Runner, ignore_progress
 from napari_rwkvseg.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
-    from napari_rwkvseg.engine.card import Model
+    from napari_rwkvseg.engine.card import Model, ModelCard
     from napari_rwkvseg.engine.explain import Explanation
 
 NO_PIXEL = "Click a pixel first: switch on Ask, then click on the image."
@@ -31,6 +32,7 @@ AS_WRITTEN = (
     "The label here is as the model wrote it. Correct the mask with the brush, then click a "
     "corrected pixel."
 )
+OTHER_MODEL = "The mask is by {}. Choose that model under Segment, then ask again."
 
 
 class Reader(Protocol):
@@ -74,6 +76,7 @@ class Questions:
         try:
             reading = self._explorer.reading_of(layer)
         except RwkvSegError as error:
+            self.compare_nothing()
             self._state.difference = str(error)
             return
         if reading is not None:
@@ -103,7 +106,10 @@ class Questions:
             return None
 
     def compare_nothing(self) -> None:
-        """Show the gates of this image alone."""
+        """Show the gates of this image alone, and read no other one any further."""
+        if self._comparing:
+            self._runner.cancel()
+            self._comparing = False
         self._state.other, self._state.comparing = None, ""
         self.say_difference()
 
@@ -163,26 +169,17 @@ class Questions:
         if pixel is None or read is None:
             self._state.reason = (NO_PIXEL,)
             return
-        planes = self._before_and_after(read.reading.index)
-        if planes is None:
-            self._state.reason = (NO_MASK,)
-        elif planes[0][pixel] == planes[1][pixel]:
-            self._state.reason = (AS_WRITTEN,)
-        else:
-            self._start(jobs.ask_why(read, pixel, *planes), CancelToken(), self._was_asked)
-
-    def _before_and_after(
-        self, index: tuple[int, ...]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-        """Return the classes of a plane as the model wrote them and as they are now."""
         run = self._explorer.workflow.results.run
-        before = None if run is None else run.link.written()
-        after = None if run is None else run.link.current()
-        if run is None or before is None or after is None:
-            return None
-        most = 1 if run.link.objects else len(run.outcome.prediction.card.class_names)
-        old, new = (labels[index].astype(np.int64).clip(0, most) for labels in (before, after))
-        return old, new
+        change = None if run is None else _change(run, read.reading.index, pixel)
+        if run is None or change is None:
+            self._state.reason = (NO_MASK,)
+        elif change.before[pixel] == change.after[pixel]:
+            self._state.reason = (AS_WRITTEN,)
+        elif (maker := _maker(run)) is not None and maker.name != read.explanation.card.name:
+            self._state.reason = (OTHER_MODEL.format(maker.title or maker.name),)
+        else:
+            token = CancelToken()
+            self._start(jobs.ask_why(read, change, _stored(run), token), token, self._was_asked)
 
     def _was_asked(self, result: JobResult) -> None:
         if result.value is None:
@@ -205,7 +202,7 @@ class Questions:
 
     def _was_exported(self, result: JobResult) -> None:
         done = Message(f"Saved {result.value.name}.", Tone.DONE) if result.value else None
-        self._state.problem = done or Message(result.error, Tone.ERROR)
+        self._explorer.workflow.state.message = done or Message(result.error, Tone.ERROR)
 
     def _start(
         self,
@@ -223,3 +220,24 @@ class Questions:
             self.compare_nothing()
         self._comparing = bool(comparing)
         self._runner.start(job, token, ignore_progress, on_done)
+
+
+def _change(run: Run, index: tuple[int, ...], pixel: Pixel) -> Change | None:
+    """Return what became of a pixel of the mask of a run; None where that is not to be seen."""
+    before, after, objects = run.link.written(), run.link.current(), run.link.objects
+    if before is None or after is None:
+        return None
+    most = None if objects else len(run.class_names)
+    old, new = (labels[index].astype(np.int64).clip(0, most) for labels in (before, after))
+    return Change(pixel, old, new, run.class_names, objects)
+
+
+def _maker(run: Run) -> ModelCard | None:
+    """Return the card of the model that made the mask of a run, if one did."""
+    return run.outcome.prediction.card if run.outcome.predicted else None
+
+
+def _stored(run: Run) -> Stored | None:
+    """Return what a model predicted in a run, if one did."""
+    outcome = run.outcome
+    return Stored(outcome.prediction, run.image, run.options) if outcome.predicted else None

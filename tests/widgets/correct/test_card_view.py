@@ -16,7 +16,7 @@ from napari_rwkvseg.workflow.correct import Report
 from tests.corrected import model
 from tests.workflow.correct.bench import CorrectBench
 
-SCORE = ClassScore("disc", Overlap(0.5, 0.4), Overlap(0.75, 0.6), 0.1, 0.3)
+SCORE = ClassScore("disc", Overlap(0.5, 0.4), Overlap(0.75, 0.6), 0.1, 0.3, 4, True)
 PART = PartScore(4, 1234, (SCORE,), 0.5, 0.75, 0.1, 0.3, 4, 0.25, 0.0, 1)
 BETTER = Verdict("better", "", PART)
 
@@ -70,6 +70,12 @@ def test_going_back_is_told_while_any_model_is_chosen(shown: Shown) -> None:
     assert shown.seen == ("You went back to the old one.", OTHERS)
     shown.choose("other")
     assert shown.seen == ("You went back to the old one.", OTHERS)
+
+
+def test_damaged_corrections_that_were_left_out_are_told_on_the_card(shown: Shown) -> None:
+    told = shown.card.reason.text()
+    shown.bench.state.report = replace(shown.report, left_out="Something was left out.")
+    assert shown.card.reason.text() == f"{told} Something was left out."
 
 
 @pytest.mark.parametrize("bundled", [False, True])

@@ -24,7 +24,7 @@ from tests.corrected import model
 
 
 def part(old: float = 0.5, new: float = 0.75, n: int = 4) -> PartScore:
-    score = ClassScore("disc", Overlap(old, 0.4), Overlap(new, 0.6), 0.1, 0.3)
+    score = ClassScore("disc", Overlap(old, 0.4), Overlap(new, 0.6), 0.1, 0.3, 4, True)
     return PartScore(n, 1234, (score,), old, new, 0.1, 0.3, n, new - old, 0.0, 1)
 
 

@@ -84,6 +84,18 @@ def test_the_key_a_accepts_while_the_dock_lives(desk: CorrectDesk) -> None:
         desk.dock.deleteLater()
 
 
+def test_the_key_a_accepts_no_more_than_can_be_seen(desk: CorrectDesk) -> None:
+    mask = desk.open(discs()[0])
+    desk.viewer.layers.selection.active = mask
+    layer = desk.viewer.layers["discs"]
+    desk.viewer.scene.camera.zoom *= 4
+    desk.bot.waitUntil(lambda: 0 < np.ptp(layer.corner_pixels, axis=0).max() < 40, timeout=WAIT)
+    desk.bot.keyClick(desk.canvas, Qt.Key.Key_A)
+    desk.bot.waitUntil(lambda: desk.seen.count.reviewed > 0, timeout=WAIT)
+    seen = np.ptp(layer.corner_pixels, axis=0) + 1
+    assert desk.seen.count.reviewed == seen.prod() < 64 * 64
+
+
 def test_a_key_of_the_person_is_left_alone(desk: CorrectDesk) -> None:
     pressed = []
     desk.viewer.bind_key("A", pressed.append)

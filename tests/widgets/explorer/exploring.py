@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QEvent, QPoint, QPointF, QRect, Qt
 from qtpy.QtGui import QMouseEvent
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
 
 from napari_rwkvseg.adapters.scan_layers import PREFIX
 from napari_rwkvseg.engine.card import Model
@@ -19,6 +21,16 @@ from tests.recording import scanning_model
 from tests.widgets.docking import WAIT, Desk
 
 NOISE = np.random.default_rng(8).random((64, 96)).astype(np.float32)
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, path: Path | None) -> None:
+    """Let every dialog that asks for a file be left with this name typed, or by Cancel."""
+
+    def left(dialog: QFileDialog) -> bool:
+        dialog.selectFile(str(path))
+        return path is not None
+
+    monkeypatch.setattr(QFileDialog, "exec", left)
 
 
 class ExplorerDesk(Desk):

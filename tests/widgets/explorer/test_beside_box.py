@@ -7,15 +7,11 @@ from typing import Any
 
 import pytest
 from pytestqt.qtbot import QtBot
-from qtpy.QtWidgets import QFileDialog, QPushButton
+from qtpy.QtWidgets import QPushButton
 
 from napari_rwkvseg.widgets.models import ModelsTab
 from tests.widgets.docking import WAIT
-from tests.widgets.explorer.exploring import NOISE, ExplorerDesk
-
-
-def answer(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+from tests.widgets.explorer.exploring import NOISE, ExplorerDesk, answer
 
 
 def test_another_image_is_shown_beside_and_saved(
@@ -33,7 +29,7 @@ def test_another_image_is_shown_beside_and_saved(
     assert viewer.canvas.grid.enabled is grid
     answer(monkeypatch, tmp_path / "two.svg")
     desk.click(box.picture.save)
-    qtbot.waitUntil(lambda: desk.page.text.text() == "Saved two.svg.", timeout=WAIT)
+    qtbot.waitUntil(lambda: desk.state.message.text == "Saved two.svg.", timeout=WAIT)
     desk.click(desk.page.button)  # stop
     assert not box.picture.isVisible()
 

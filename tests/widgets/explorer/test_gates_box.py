@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QFileDialog
 
 from napari_rwkvseg.engine.gates import GateTable
 from napari_rwkvseg.network.layer_trace import LayerPlace
@@ -74,3 +77,41 @@ def test_another_image_can_be_compared(viewer: Any, qtbot: QtBot) -> None:
     assert box.others.currentText() == "renamed"  # what is compared stays in sight
     desk.pick(box.others, 0)
     assert box.plot.other is None
+
+
+@pytest.fixture
+def compared(viewer: Any, qtbot: QtBot) -> ExplorerDesk:
+    """The gates compared with those of another image."""
+    viewer.add_image(NOISE[::-1] ** 3, name="other")
+    desk = ExplorerDesk(viewer, qtbot).explore()
+    desk.pick(desk.page.gates.others, 1)
+    qtbot.waitUntil(lambda: desk.seen.other is not None, timeout=WAIT)
+    return desk
+
+
+def test_a_comparison_goes_with_its_image(compared: ExplorerDesk) -> None:
+    box = compared.page.gates
+    compared.viewer.layers.remove("other")
+    assert (box.others.currentText(), box.plot.other) == ("Nothing", None)
+    assert not box.difference.isVisible()
+
+
+def test_giving_up_a_folder_leaves_the_comparison(
+    compared: ExplorerDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: "")
+    box = compared.page.gates
+    compared.bot.keyClick(box.others, Qt.Key.Key_Down)
+    assert (box.others.currentText(), box.plot.other) == ("other", compared.seen.other)
+    assert box.difference.text().startswith("The weights differ by")
+
+
+def test_a_folder_without_images_leaves_nothing(
+    compared: ExplorerDesk, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    box = compared.page.gates
+    compared.pick(box.others, 2)
+    qtbot.waitUntil(lambda: box.others.currentText() == "Nothing", timeout=WAIT)
+    assert box.plot.other is None
+    assert "no image that can be read" in box.difference.text()

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog
 
+from napari_rwkvseg.workflow import Tone
 from napari_rwkvseg.workflow.explorer import Shown
 from tests.widgets.docking import WAIT
-from tests.widgets.explorer.exploring import ExplorerDesk
+from tests.widgets.explorer.exploring import ExplorerDesk, answer
 
 
 def test_explore_shows_what_ran_and_stop_takes_it_away(viewer: Any, qtbot: QtBot) -> None:
@@ -133,19 +133,23 @@ def test_exports_are_files_of_what_is_shown(
 ) -> None:
     desk = ExplorerDesk(viewer, qtbot).explore()
     desk.click_head(Shown(1, 3))
-    box = desk.page.export
+    box, message = desk.page.export, desk.dock.message
     for button, name in (
         (box.picture, "head.png"),
         (box.order, "order.csv"),
     ):
         path = tmp_path / name
-        answer = (str(path), "")
-        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, a=answer: a)
+        answer(monkeypatch, path.with_suffix(""))  # nobody types the ending
         desk.click(button)
-        qtbot.waitUntil(lambda n=name: desk.page.text.text() == f"Saved {n}.", timeout=WAIT)
+        qtbot.waitUntil(lambda n=name: message.text() == f"Saved {n}.", timeout=WAIT)
+        assert message.isVisible()
         assert path.stat().st_size > 1000
     lines = (tmp_path / "order.csv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 1 + 8 * 12
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("", ""))
+    answer(monkeypatch, None)
     desk.click(box.overview)  # given up
+    answer(monkeypatch, tmp_path / "head.jpg")
+    desk.click(box.picture)
+    qtbot.waitUntil(lambda: "head.jpg: a picture is saved as .png" in message.text(), timeout=WAIT)
+    assert desk.state.message.tone is Tone.ERROR
     assert sorted(p.name for p in tmp_path.iterdir()) == ["head.png", "order.csv"]

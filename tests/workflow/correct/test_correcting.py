@@ -11,8 +11,9 @@ import pytest
 from napari_rwkvseg.engine.evidence import EvidenceCount
 from napari_rwkvseg.engine.image import interpret
 from napari_rwkvseg.workflow import masks
-from napari_rwkvseg.workflow.choices import Tone
+from napari_rwkvseg.workflow.choices import Region, Tone
 from napari_rwkvseg.workflow.correct import BACKGROUND, Part
+from napari_rwkvseg.workflow.correct.material import divided, find
 from napari_rwkvseg.workflow.jobs import unpredicted
 from tests.corrected import discs, model
 from tests.workflow.correct.bench import CorrectBench
@@ -221,7 +222,7 @@ def test_where_the_newest_mask_goes_the_one_before_is_corrected(it: CorrectBench
 def test_an_unnamed_label_is_asked_about_until_it_has_a_name(it: CorrectBench) -> None:
     it.open(discs()[0])
     it.paint(it.spots(1), 2)
-    assert it.state.hint.startswith("Label 2 was painted, but it has no name")
+    assert it.state.hint.startswith("Label 2 was painted on discs · mask, but it has no name")
     it.correcting.classes.add("debris")
     assert it.state.hint == ""
     assert it.state.class_names == ("disc", "debris")
@@ -339,3 +340,76 @@ def test_closing_takes_our_layers_away(it: CorrectBench) -> None:
     it.workflow.close()
     assert [layer.name for layer in it.viewer.layers] == ["discs", "discs · mask"]
     assert not it.state.overlay
+
+
+def segment_corner(it: CorrectBench) -> None:
+    """Segment the upper left corner; then look at all of the image."""
+    layer = it.viewer.add_image(discs()[0], name="discs")
+    layer.corner_pixels = np.array([[0, 0], [31, 31]])
+    it.workflow.set_region(Region.VISIBLE)
+    it.segment()
+    layer.corner_pixels = np.array([[0, 0], [63, 63]])
+
+
+def test_where_no_model_looked_nothing_is_accepted(it: CorrectBench) -> None:
+    segment_corner(it)
+    it.correcting.accept(Part.IMAGE)
+    assert it.text == "Accepted: the segmented part of rows 0–63, columns 0–63, 1,024 px."
+    assert it.state.count.reviewed == 32 * 32
+    it.viewer.layers["discs"].corner_pixels = np.array([[40, 40], [63, 63]])
+    it.correcting.accept(Part.VISIBLE)
+    assert it.text.startswith("No model has looked at this part.")
+    assert it.state.accepted == 1
+
+
+def test_parts_that_were_segmented_one_by_one_can_all_be_accepted(it: CorrectBench) -> None:
+    segment_corner(it)
+    it.viewer.layers["discs"].corner_pixels = np.array([[0, 32], [31, 63]])
+    it.segment()
+    it.viewer.layers["discs"].corner_pixels = np.array([[0, 16], [31, 47]])
+    it.correcting.accept(Part.VISIBLE)
+    assert it.text == "Accepted: rows 0–31, columns 16–47, 1,024 px."
+    it.correcting.accept(Part.IMAGE)
+    assert it.text == "Accepted: the segmented part of rows 0–63, columns 0–63, 2,048 px."
+    assert it.state.count.reviewed == 2048
+
+
+def two_as_one(it: CorrectBench) -> None:
+    """Segment two cells that touch, and a third one."""
+    image = np.full((64, 64), 0.1, np.float32)
+    image[20:30, 10:50] = image[45:55, 10:20] = 0.9
+    it.open(image)
+
+
+def test_dividing_an_object_teaches_a_gap(tmp_path: Path) -> None:
+    it = CorrectBench(tmp_path, model(border=0.5, objects=True))
+    two_as_one(it)
+    it.paint(tuple(np.mgrid[20:30, 30:50]), int(it.mask.data.max()) + 1)
+    shown = it.mask.data.copy()
+    assert it.state.count == EvidenceCount(20, 0, 4096 - 20)
+    it.correcting.accept(Part.IMAGE)
+    subject = it.correcting.subjects.current
+    assert subject is not None
+    material = subject.material()
+    assert material is not None
+    found = find(material)
+    assert np.argwhere((found.truth == 0) & (found.predicted == 1)).tolist() == [
+        [row, column] for row in range(20, 30) for column in (29, 30)
+    ]
+    np.testing.assert_array_equal(it.mask.data, shown)
+    it.mask.undo()
+    assert it.state.count.changed == 0
+
+
+def test_lines_are_found_in_planes_and_only_inside_of_what_was_one_object() -> None:
+    written = np.zeros((3, 6, 6), np.int32)
+    written[:, 1:3, 1:5] = 1
+    written[:, 3:5, 1:5] = 2  # touches the first, and is told apart
+    mask = written.copy()
+    mask[1, 1:3, 3:5] = 3
+    mask[2, 1:3, 5:] = 3  # beyond the object: nothing of it is divided
+    found = divided(mask, written)
+    assert np.argwhere(found).tolist() == [[1, 1, 2], [1, 1, 3], [1, 2, 2], [1, 2, 3]]
+    np.testing.assert_array_equal(divided(mask[1], written[1]), found[1])
+    np.testing.assert_array_equal(divided(mask[1].T, written[1].T), found[1].T)
+    assert not divided(written, written).any()

@@ -18,7 +18,6 @@ from napari_rwkvseg.store.corrections import Corrections
 from napari_rwkvseg.store.library import data_folder
 from napari_rwkvseg.workflow import masks
 from napari_rwkvseg.workflow.correct import BACKGROUND, Part
-from napari_rwkvseg.workflow.correct.retraining import target_name
 from napari_rwkvseg.workflow.jobs import labels_of, unpredicted
 from tests.corrected import LEARNING, QUICK, discs, model, unproven
 from tests.workflow.correct.bench import CorrectBench
@@ -306,6 +305,13 @@ def test_another_programs_versions_appear_when_the_list_is_read(it: CorrectBench
     assert len(it.state.versions) == 2
 
 
+def test_what_another_window_activated_is_what_segment_uses(it: CorrectBench) -> None:
+    made = it.library.install(model(border=0.3, metrics={"n": 5}))
+    it.correcting.models.versions.read()
+    assert it.workflow.state.card == it.library.card(made.name)
+    assert it.workflow.load(made.name).card.metrics == {"n": 5}
+
+
 def test_a_version_that_is_gone_is_a_sentence(it: CorrectBench) -> None:
     it.correcting.models.activate("small", "f" * 64)
     assert it.text.startswith("Model 'small' has no single version")
@@ -471,19 +477,49 @@ def test_a_first_model_from_scribbles_alone_gets_a_name_of_its_own(it: CorrectBe
     assert project("round-thing").images()
 
 
-@pytest.mark.parametrize(
-    ("names", "wanted"),
-    [
-        (("disc",), "small"),
-        (("disc", "x"), "small"),
-        (("Membrane A/B",), "membrane-a-b"),
-        (("名前",), "own-model"),
-    ],
-)
-def test_a_model_that_no_longer_finds_the_same_has_another_name(
-    names: tuple[str, ...], wanted: str
-) -> None:
-    assert target_name("small", ("disc",), names) == wanted
+def test_a_class_with_the_name_of_another_model_does_not_take_that_over(tmp_path: Path) -> None:
+    it = CorrectBench(tmp_path, tuning=lambda: QUICK)
+    other = it.library.install(model(name="lesions", class_names=("lesion",)))
+    it.workflow.reload_models(choose="small")
+    scribbled(it, "Lesions")
+    for _ in range(2):  # the second time it is a line of its own
+        assert it.state.target == "lesions-2"
+        it.retrain()
+        report = it.state.report
+        assert report is not None
+        assert report.name == "lesions-2"
+    assert [one.sha256 for one in it.library.versions("lesions")] == [other.sha256]
+    assert set(it.library.names()) == {"lesions", "lesions-2", "small"}
+    assert project("lesions-2").images()
+    assert not project("lesions").root.exists()
+
+
+def test_a_name_that_another_program_took_meanwhile_is_not_taken_over(it: CorrectBench) -> None:
+    scribbled(it, "Lesions")
+    assert it.state.target == "lesions"
+    it.library.install(model(name="lesions", class_names=("lesion",)))
+    it.retrain()
+    report = it.state.report
+    assert report is not None
+    assert report.name == "lesions-2"
+    assert it.state.target == "lesions-2"
+
+
+def test_what_an_earlier_session_could_not_tell_teaches_in_the_next_one(tmp_path: Path) -> None:
+    quiet = replace(LEARNING, steps=1, head_rate=1e-9, rate=1e-9, encoder_rate=1e-9)
+    it = CorrectBench(tmp_path, tuning=lambda: quiet)
+    for seed in range(2):
+        it.corrected(seed)
+    it.retrain()
+    assert it.text.startswith("Whether the new model is better cannot be told yet")
+    again = CorrectBench(tmp_path, it.library.load("small"), tuning=lambda: QUICK)
+    again.corrected(7)
+    again.retrain()
+    report = again.state.report
+    assert report is not None
+    cards = {version.sha256: version.card for version in again.library.versions("small")}
+    assert set(project().learnt(cards[report.sha256])) == set(project().images())
+    assert len(project().images()) == 3
 
 
 def test_removing_the_image_while_learning_keeps_the_model(it: CorrectBench) -> None:
