@@ -163,6 +163,6 @@ class Change:
         return (given if old else 0), (given if new else 0)
 
     def names(self, *labels: int) -> tuple[str, ...]:
-        """Return the names of classes, 0 is "background"."""
-        known = ("background", *self.class_names)
-        return tuple(known[label] for label in labels)
+        """Return the names of classes, 0 is "background"; another model may have more of them."""
+        known = dict(enumerate(("background", *self.class_names)))
+        return tuple(known.get(label, f"class {label}") for label in labels)

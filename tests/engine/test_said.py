@@ -109,3 +109,4 @@ def test_an_object_is_of_the_class_that_the_model_gave_it() -> None:
     assert Change((1, 1), before, after, ("a", "b"), objects=True).classes(found) == (2, 0)
     assert Change((1, 1), before, after + 7, ("a", "b"), objects=True).classes(found) == (2, 2)
     assert found.of(3) == 0  # a class that a person added
+    assert Change((1, 1), before, after, ("a",)).names(0, 1, 2) == ("background", "a", "class 2")
