@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from napari_rwkvseg.engine.image import ImageData, interpret
 from napari_rwkvseg.engine.objects import MaskOptions
 from napari_rwkvseg.engine.prediction import Prediction, PredictOptions
 from napari_rwkvseg.engine.progress import CancelToken, Job, finish
+from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.store.library import Library
 from napari_rwkvseg.store.target import as_target
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from napari_rwkvseg.store.retraining import Retrained
 
 COLOURS = (3, 4)  # samples of RGB and RGBA
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,6 +259,14 @@ def load_model(name: str | Path, options: PredictOptions | None = None) -> Segme
 
 
 def list_models() -> tuple[ModelCard, ...]:
-    """Return the cards of all models, bundled ones first; needs no torch."""
-    library = Library()
-    return tuple(library.card(name) for name in library.names())
+    """Return the cards of all models, bundled ones first; needs no torch.
+
+    Damaged ones are left out, and named in a log.
+    """
+    library, cards = Library(), []
+    for name in library.names():
+        try:
+            cards.append(library.card(name))
+        except RwkvSegError as error:
+            logger.warning("%s", error)
+    return tuple(cards)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from napari_rwkvseg.cli.common import Commands
 from napari_rwkvseg.engine.card import ModelCard
+from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.store.library import Library, Version
 from napari_rwkvseg.store.own_models import SHORT
 
@@ -42,11 +43,15 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def show_list(_: argparse.Namespace) -> int:
-    """Print a line for each model."""
-    library = Library()
+    """Print a line for each model; of damaged ones say so, and go on."""
+    library, damaged = Library(), False
     for name in library.names():
-        sys.stdout.write(f"{name:16s} {library.card(name).title}\n")
-    return 0
+        try:
+            sys.stdout.write(f"{name:16s} {library.card(name).title}\n")
+        except RwkvSegError as error:
+            damaged = True
+            sys.stderr.write(f"napari-rwkvseg: {error}\n")
+    return int(damaged)
 
 
 def show_card(parsed: argparse.Namespace) -> int:

@@ -133,6 +133,25 @@ def test_an_imported_model_is_listed_described_used_and_deleted(
     assert main(["models", "info", "small"]) == 1
 
 
+def test_a_damaged_model_is_named_and_the_others_are_listed(
+    model_file: Path, capsys: Capture, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("aaa", "bbb"):
+        assert main(["models", "import", str(model_file), "--name", name]) == 0
+    assert main(["models", "path"]) == 0
+    folder = Path(capsys.readouterr().out.strip().splitlines()[-1])
+    (file,) = folder.rglob("aaa*.safetensors")
+    file.write_bytes(file.read_bytes()[:100])
+    assert main(["models"]) == 1
+    printed = capsys.readouterr()
+    assert "bbb " in printed.out
+    assert file.name in printed.err
+    names = [card.name for card in list_models()]
+    assert "bbb" in names
+    assert "aaa" not in names
+    assert file.name in caplog.text
+
+
 def test_a_model_is_imported_under_a_name_of_choice(model_file: Path, capsys: Capture) -> None:
     assert main(["models", "import", str(model_file), "--name", "mine"]) == 0
     assert capsys.readouterr().out == "mine is installed.\n"

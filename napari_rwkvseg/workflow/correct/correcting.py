@@ -43,6 +43,7 @@ OUT_OF_SIGHT = (
 )
 UNSEGMENTED = "No model has looked at this part. Segment it first, then accept it."
 AS_WRITTEN = "The mask is as the model wrote it."
+STILL_ACCEPTED = "What was accepted stays so; Take back undoes that."
 Area = tuple[slice, ...]
 REGIONS = {Part.SLICE: Region.SLICE, Part.VISIBLE: Region.VISIBLE}
 
@@ -165,11 +166,12 @@ class Correcting:
         if changed is None:
             link.reviewed = reviewed
             self._reset_in_new_layer(subject)
-        elif changed or reviewed:
-            undo = " Ctrl-Z brings it back." if changed else ""
-            self._context.say(f"Reset {changed:,} px to the prediction.{undo}", Tone.DONE)
-        else:
-            self._context.say(AS_WRITTEN)
+        elif changed:
+            said = f"Reset {changed:,} px to the prediction. Ctrl-Z brings it back."
+            self._context.say(said, Tone.DONE)
+        else:  # nothing that Ctrl-Z could bring back, so nothing accepted goes either
+            link.reviewed = reviewed
+            self._context.say(f"{AS_WRITTEN} {STILL_ACCEPTED}" if reviewed else AS_WRITTEN)
         self._changed()
 
     def _reset_in_new_layer(self, subject: Subject) -> None:

@@ -65,7 +65,7 @@ class Models:
         self._placer = Placer(context.workflow.viewer, defer)
         self._compared: Compared | None = None
         self._compared_with: Subject | None = None
-        self.retraining = Retraining(context, self._judged, self._was_compared)
+        self.retraining = Retraining(context, self._judged)
         self.versions = Versions(context, self._activated)
         self.trained = 0
 
@@ -118,10 +118,10 @@ class Models:
         if answer == "better":
             self._context.workflow.reload_models(choose=report.name)
             self.versions.read()
-            self.retraining.predict(load, self._refresh)
+            self.retraining.predict(load, self._follow)
         else:
             self.versions.read()
-            self.retraining.predict(load, lambda found: None, whole=False)
+            self.retraining.predict(load, self._was_compared, whole=False)
 
     def _activated(self, version: Version) -> None:
         made = f" of {version.card.created}" if version.card.created else ""
@@ -131,8 +131,14 @@ class Models:
     def _loader(self, name: str, sha256: str) -> Any:
         return partial(jobs.load_version, self._context.workflow.library, name, sha256)
 
+    def _follow(self, found: tuple[Previewed, ...]) -> None:
+        self._was_compared(found)
+        self._refresh(found)
+
     def _was_compared(self, found: tuple[Previewed, ...]) -> None:
         """Draw the difference for the first of those predicted: the mask in sight, if it is one."""
+        if not found:
+            return
         subject = self._context.subjects.find(found[0].preview.uid)
         self._compared, self._compared_with = found[0].compared, subject
         self._context.state.difference = found[0].compared.difference

@@ -40,18 +40,11 @@ class Retraining:
         `running`, `progress`, `curves` and `report` of its state are written here.
     finished : callable
         Called with the report once there is one.
-    compared : callable
-        Called with what the new model finds.
     """
 
-    def __init__(
-        self,
-        context: Context,
-        finished: Callable[[Report], None],
-        compared: Callable[[tuple[Previewed, ...]], None],
-    ) -> None:
+    def __init__(self, context: Context, finished: Callable[[Report], None]) -> None:
         self._context = context
-        self._finished, self._compared = finished, compared
+        self._finished = finished
         self._clock = TimeLeft()
         self._phase = ""
         self._stopped = ""  # what to say of a stop in this stage; empty where none is possible
@@ -240,8 +233,6 @@ class Retraining:
         if result.error:
             self._context.say(result.error, Tone.ERROR)
         elif result.value is not None:
-            if result.value:
-                self._compared(result.value)
             done(result.value)
 
     def _begin(self, text: str, stopped: str) -> None:

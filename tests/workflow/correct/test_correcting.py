@@ -131,6 +131,14 @@ def test_reset_goes_back_and_undo_brings_strokes_and_acceptance_back(it: Correct
     assert it.text == "The mask is as the model wrote it."
 
 
+def test_reset_where_nothing_was_painted_leaves_what_was_accepted(it: CorrectBench) -> None:
+    it.open(discs()[0])
+    it.correcting.accept()
+    it.correcting.reset()
+    assert it.text.startswith("The mask is as the model wrote it. What was accepted stays so")
+    assert it.state.count.reviewed == 4096
+
+
 def test_too_many_changes_to_undo_are_reset_in_a_new_layer(
     it: CorrectBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

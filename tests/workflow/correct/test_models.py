@@ -583,6 +583,18 @@ def test_objects_that_people_touched_are_kept_whole(tmp_path: Path) -> None:
     np.testing.assert_array_equal(mask.data, before)
 
 
+def test_going_back_does_not_turn_the_difference_round(it: CorrectBench) -> None:
+    it.corrected()
+    it.retrain()
+    before = it.state.difference
+    assert before is not None
+    it.correcting.models.go_back()
+    it.learning.finish()
+    it.learning.finish()
+    assert it.active() == it.start.sha256
+    assert it.state.difference is before
+
+
 def test_the_difference_is_a_picture_and_a_layer(it: CorrectBench) -> None:
     it.corrected()
     it.retrain()
