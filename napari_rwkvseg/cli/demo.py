@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 
 from napari_rwkvseg.cli.common import Commands
+from napari_rwkvseg.errors import RwkvSegError
+
+BINDINGS = ("PyQt5", "PyQt6", "PySide2", "PySide6")
 
 
 def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -16,6 +20,8 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Open the window; return when it is closed."""
+    if not any(map(find_spec, BINDINGS)):
+        raise RwkvSegError("There is no Qt to open a window. Install napari-rwkvseg[pyqt5].")
     from napari_rwkvseg.widgets.demo import show_demo  # imports Qt: only this command needs it
 
     show_demo(parsed.sample)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -142,16 +143,20 @@ def plan_outputs(
 
 
 def _check_targets(images: Sequence[Path], targets: Sequence[Path], overwrite: bool) -> None:
-    taken = {image.resolve() for image in images}
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for target in targets:
-        if target in seen:
+        if (name := _as_a_mac_sees(target)) in seen:
             raise RwkvSegError(f"Two images would be saved as {target.name}. Rename one of them.")
-        if target.resolve() in taken:
+        if target.exists() and any(target.samefile(image) for image in images):
             raise RwkvSegError(f"{target} would replace an image. Name another folder.")
         if target.exists() and not overwrite:
             raise RwkvSegError(f"{target} exists. Name another folder, or add --overwrite.")
-        seen.add(target)
+        seen.add(name)
+
+
+def _as_a_mac_sees(path: Path) -> str:
+    """Return a path as systems compare it that know no capitals and one form of each accent."""
+    return unicodedata.normalize("NFC", str(path)).casefold()
 
 
 def segment_file(

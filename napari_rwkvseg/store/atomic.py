@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import time
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -16,6 +17,7 @@ SUFFIX = ".rwkvseg-tmp"
 WINDOWS = os.name == "nt"
 BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
 PRIVATE = 0o600
+PAUSES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4)  # seconds between tries
 NO_WAIT = portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING
 
 
@@ -47,11 +49,21 @@ def write_atomic(path: Path, data: bytes) -> None:
             if not WINDOWS:  # still locked: no sweep can take it
                 temporary.replace(path)
         if WINDOWS:  # cannot rename an open file
-            temporary.replace(path)
+            _replace_patiently(temporary, path)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def _replace_patiently(temporary: Path, path: Path) -> None:
+    """Rename where scanners and readers hold files open for a moment, as on Windows."""
+    for pause in PAUSES:
+        with suppress(PermissionError):
+            temporary.replace(path)
+            return
+        time.sleep(pause)
+    temporary.replace(path)
 
 
 def open_private(path: Path) -> FileIO:
@@ -125,6 +137,9 @@ def _remove_if_left(path: Path) -> bool:
     try:
         with path.open("r+b") as file:
             portalocker.lock(file, NO_WAIT)
+            if not WINDOWS:
+                path.unlink()
+        if WINDOWS:  # cannot remove an open file
             path.unlink()
     except (OSError, portalocker.LockException):
         return False

@@ -65,7 +65,8 @@ class Checkpoint:
         try:
             with safetensors.safe_open(self.path, framework="pt") as file:
                 about = json.loads((file.metadata() or {})[KEY])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                # copies: Windows replaces no file that is mapped, and the next state goes there
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
             run, step, best = about["run"], int(about["step"]), float(about["best"])
         except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
             raise ModelFileError(

@@ -63,8 +63,9 @@ class Corrections:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        if root.is_dir():
-            sweep_temporaries(root)
+        with suppress(PermissionError):  # whoever reads or writes there is told
+            if root.is_dir():
+                sweep_temporaries(root)
 
     def image_id(self, image: NDArray[Any]) -> str:
         """Return what an image is known by here; equal pixels give equal ids.

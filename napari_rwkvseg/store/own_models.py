@@ -8,6 +8,7 @@ content of a model. Several programs may share the folder: writers take turns, r
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from napari_rwkvseg.store.atomic import sweep_temporaries, sync_folder, write_at
 from napari_rwkvseg.store.pointer import read_active, write_active
 from napari_rwkvseg.store.refusal import refusals_name
 from napari_rwkvseg.store.trash import TrashedModel, take_out, throw_away
+
+logger = logging.getLogger(__name__)
 
 EXTENSION = ".safetensors"
 LOCK_NAME = ".lock"
@@ -40,11 +43,18 @@ class OwnModels:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        if root.is_dir():
-            sweep_temporaries(root)
+        self._closed = False
+        try:
+            if root.is_dir():
+                sweep_temporaries(root)
+        except PermissionError:  # bundled models need no folder
+            self._closed = True
+            logger.warning("The folder of own models cannot be entered: there are none.")
 
     def files(self) -> dict[str, list[Path]]:
         """Return the files of all versions by name, in order of arrival."""
+        if self._closed:
+            return {}
         found: dict[str, list[tuple[int, Path]]] = {}
         for path in self.root.glob(f"*{EXTENSION}"):
             match = OWN_FILE.fullmatch(path.stem)
@@ -55,7 +65,7 @@ class OwnModels:
 
     def active(self, name: str) -> Path | None:
         """Return the file that the pointer of a name leads to, if both exist."""
-        pointed = read_active(self.root).get(name, "")
+        pointed = "" if self._closed else read_active(self.root).get(name, "")
         fitting = [p for p in self.files().get(name, []) if pointed.startswith(_digits(p))]
         return fitting[0] if fitting else None
 

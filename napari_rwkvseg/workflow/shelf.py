@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.errors import RwkvSegError
+from napari_rwkvseg.store.atomic import write_atomic
 from napari_rwkvseg.workflow.choices import Message, Tone
 from napari_rwkvseg.workflow.runner import JobResult, Runner, ignore_progress
 from napari_rwkvseg.workflow.state import State
@@ -82,7 +82,7 @@ class Shelf:
     def export(self, card: ModelCard, path: Path) -> None:
         """Copy the file of a model, bit for bit."""
         try:
-            shutil.copyfile(self.library.path(card.name), path)
+            write_atomic(path, self.library.path(card.name).read_bytes())
         except (OSError, RwkvSegError) as error:
             reason = getattr(error, "strerror", None) or error
             self._say(f"{path.name} could not be written ({reason}). Choose another folder.")
@@ -113,13 +113,14 @@ class Shelf:
         """Bring the model back that was deleted last, and choose it; nothing if all are back."""
         if not self._trashed:
             return
-        name, trashed = self._trashed.pop()
+        name, trashed = self._trashed[-1]
         try:
             self.library.restore(trashed)
         except RwkvSegError as error:
             self._say(str(error))
             self._reload("")
         else:
+            self._trashed.pop()
             self._say(f"{name} is back.", Tone.DONE)
             self._reload(name)
 

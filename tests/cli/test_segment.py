@@ -238,6 +238,12 @@ def test_mistakes_get_one_sentence_and_exit_code_1(
     assert "Traceback" not in error
 
 
+def test_names_that_only_a_careful_system_tells_apart_are_refused(tmp_path: Path) -> None:
+    sources = [write_image(tmp_path / "x" / "Zelle.tif"), write_image(tmp_path / "y" / "zelle.tif")]
+    with pytest.raises(RwkvSegError, match="Two images would be saved as zelle_mask"):
+        list(plan_outputs(sources, tmp_path / "out"))
+
+
 def test_masks_that_would_share_a_name_are_refused(tmp_path: Path) -> None:
     sources = [write_image(tmp_path / part / "a.tif") for part in ("x", "y")]
     with pytest.raises(RwkvSegError, match="Two images would be saved as a_mask"):

@@ -1,5 +1,6 @@
 import errno
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -158,6 +159,49 @@ def test_a_kill_leaves_a_whole_file_and_the_sweep_leaves_nothing_else(old, step,
 def test_a_full_disk_leaves_the_old_file_and_no_litter(old):
     assert run_child("full", old) == 7
     assert [(p.name, p.read_bytes()) for p in old.parent.iterdir()] == [("model.bin", b"old")]
+
+
+class TestWindows:
+    @pytest.fixture(autouse=True)
+    def windows(self, monkeypatch):
+        monkeypatch.setattr(atomic, "WINDOWS", True)
+        monkeypatch.setattr(atomic, "PAUSES", (0, 0))
+
+    @pytest.mark.parametrize("busy", [0, 2])
+    def test_a_file_that_somebody_holds_for_a_moment_is_replaced(self, old, monkeypatch, busy):
+        self.hold(monkeypatch, busy)
+        write_atomic(old, b"new")
+        assert old.read_bytes() == b"new"
+
+    def test_a_file_that_somebody_keeps_is_left_as_it_was(self, old, monkeypatch):
+        self.hold(monkeypatch, 9)
+        with pytest.raises(PermissionError):
+            write_atomic(old, b"new")
+        assert [(p.name, p.read_bytes()) for p in old.parent.iterdir()] == [("model.bin", b"old")]
+
+    def test_left_files_are_removed_once_they_are_closed(self, old, monkeypatch):
+        (old.parent / f".1{atomic.SUFFIX}").write_bytes(b"part")
+        opened, unlink = [], type(old).unlink
+
+        def unlink_closed(path, **options):
+            assert all(file.closed for file in opened)
+            unlink(path, **options)
+
+        monkeypatch.setattr(atomic.portalocker, "lock", lambda file, flags: opened.append(file))
+        monkeypatch.setattr(type(old), "unlink", unlink_closed)
+        assert sweep_temporaries(old.parent) == 1
+        assert len(opened) == 1
+
+    def hold(self, monkeypatch, times):
+        replace, left = pathlib.Path.replace, [times]
+
+        def held(path, target):
+            left[0] -= 1
+            if left[0] >= 0:
+                raise PermissionError(13, "in use")
+            return replace(path, target)
+
+        monkeypatch.setattr(pathlib.Path, "replace", held)
 
 
 class TestSweep:

@@ -24,6 +24,16 @@ def test_what_was_saved_last_comes_back(tmp_path: Path) -> None:
     assert int(tensors["n"]) == 3
 
 
+def test_what_came_back_does_not_hang_on_the_file(tmp_path: Path) -> None:
+    keeper = Checkpoint(tmp_path / "run.safetensors", run="a")
+    keeper.save({"x": torch.ones(4096)}, 1, 0.1)
+    loaded = keeper.load()
+    assert loaded is not None
+    with keeper.path.open("r+b") as file:  # where it is mapped, Windows could not replace it
+        file.write(b"\0" * keeper.path.stat().st_size)
+    assert loaded[0]["x"].sum() == 4096
+
+
 def test_minus_infinity_survives_as_a_score(tmp_path: Path) -> None:
     keeper = Checkpoint(tmp_path / "run.safetensors", run="a")
     keeper.save({"x": torch.zeros(1)}, 1, float("-inf"))

@@ -62,7 +62,7 @@ def read_geometry(path: Path) -> Geometry:
 def _load(path: Path) -> Any:
     if not path.name.lower().endswith((".nii", ".nii.gz")):
         raise BadImageError(path.name, "is NIfTI by its content", "Rename it to end in .nii")
-    image = nib.load(path)
+    image = nib.load(path, mmap=False)  # another program may write over the file
     if not isinstance(image, nib.Nifti1Image):  # CIFTI surfaces share the ending
         raise ValueError(f"{type(image).__name__} is no volume")
     return image

@@ -32,6 +32,12 @@ class TestReading:
         assert (image.axes, image.units) == ("zyx", ("mm",) * 3)
         assert image.spacing == pytest.approx((2.5, 0.7, 0.5))
 
+    def test_does_not_change_when_the_file_does(self, tmp_path):
+        path = save(tmp_path / "a.nii")
+        pixels = read_image(path).array
+        save(path, np.zeros_like(VOLUME))
+        assert np.array_equal(pixels, VOLUME.T)
+
     def test_of_ras_turns_planes_as_radiologists_view_them(self, tmp_path):
         image = read_image(save(tmp_path / "a.nii", affine=np.eye(4)))
         assert np.array_equal(image.array, VOLUME.T[:, ::-1, ::-1])
