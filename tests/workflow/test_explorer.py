@@ -17,10 +17,12 @@ from napari_rwkvseg.engine.card import Model
 from napari_rwkvseg.engine.explain import Explanation
 from napari_rwkvseg.engine.heat import percent
 from napari_rwkvseg.engine.objects import MaskOptions
+from napari_rwkvseg.network.config import NetworkConfig
+from napari_rwkvseg.scan.schedule import Schedule
 from napari_rwkvseg.workflow import Tone
 from napari_rwkvseg.workflow.explorer import Explorer, ExplorerRunners, Look, Shown
 from tests.recording import scanning_model
-from tests.workflow.builders import Bench, StepRunner
+from tests.workflow.builders import Bench, FakeLibrary, StepRunner
 
 NOISE = np.random.default_rng(8).random((50, 70)).astype(np.float32)
 
@@ -41,7 +43,8 @@ class Desk:
         self.bench = Bench(model or scanning_model(), eager=True)
         self.layer = self.bench.add(image, **keywords)
         self.reading = StepRunner()
-        others = [*(StepRunner(eager=True) for _ in range(2)), asking or StepRunner(eager=True)]
+        self.asking = asking or StepRunner(eager=True)
+        others = [*(StepRunner(eager=True) for _ in range(2)), self.asking]
         self.explorer = Explorer(
             self.bench.workflow, ExplorerRunners(self.reading, *others), lambda function: function()
         )
@@ -520,3 +523,204 @@ def test_images_too_small_to_read_say_so() -> None:
     desk.explorer.start()
     assert "at least 16×16 pixels" in desk.state.problem.text
     assert (desk.explorer.active, desk.ours) == (False, [])
+
+
+class TwoModels(Desk):
+    """A desk whose library has a smaller model, too, called "few": two heads in each layer."""
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        levels = NetworkConfig().schedule.levels
+        two = Schedule(tuple(replace(level, heads=level.heads[:2]) for level in levels))
+        few = scanning_model(heads=2, schedule=two)
+        few = replace(few, card=replace(few.card, name="few"))
+        library = self.bench.workflow.library
+        assert isinstance(library, FakeLibrary)
+        library.models["few"] = few
+        self.few = few.card
+
+    def choose_few(self) -> None:
+        self.bench.workflow.choose_model(self.few)
+        self.reading.finish()
+        assert self.state.explanation.card == self.few
+
+
+@pytest.mark.parametrize("question", ["compare", "beside", "why"])
+def test_the_answer_for_a_model_that_is_no_longer_chosen_is_dropped(question: str) -> None:
+    asking = StepRunner()
+    desk = TwoModels(asking=asking)
+    other = desk.bench.add(NOISE[::-1] ** 4, name="other")
+    desk.bench.workflow.selection.choose(desk.layer)
+    mask = desk.bench.run()
+    mask.paint((20, 30), 1 - int(mask.data[20, 30]))
+    desk.start().explorer.look_at((20, 30))
+    questions = desk.explorer.questions
+    {
+        "compare": lambda: questions.compare(other),
+        "beside": lambda: questions.beside(other),
+        "why": questions.ask_why,
+    }[question]()
+    assert asking.busy
+    desk.choose_few()
+    asking.finish()
+    assert (desk.state.other, desk.state.picture, desk.state.reason) == (None, None, ())
+    assert (desk.state.drawing, desk.state.heat) == (False, None)
+    assert "look" not in desk.ours
+
+
+def test_a_file_is_written_to_its_end_although_another_model_is_chosen(tmp_path: Path) -> None:
+    asking = StepRunner()
+    desk = TwoModels(asking=asking).start()
+    names: list[str] = []
+    desk.explorer.questions.export(lambda found: names.append(found.card.name), tmp_path / "a.png")
+    desk.choose_few()
+    asking.finish()
+    assert len(names) == 1
+    assert names != ["few"]
+
+
+@pytest.fixture
+def stack() -> Desk:
+    planes = np.stack([NOISE, NOISE[::-1], NOISE[:, ::-1], NOISE**2])
+    return Desk(image=planes, asking=StepRunner(), axis_labels=("z", "y", "x"))
+
+
+def test_why_is_told_of_the_plane_in_sight_alone(stack: Desk) -> None:
+    asking = stack.asking
+    stack.bench.viewer.dims.set_point(0, 1)
+    mask = stack.bench.run()
+    mask.paint((1, 20, 30), 1 - int(mask.data[1, 20, 30]))
+    stack.bench.viewer.dims.set_point(0, 1)
+    explorer = stack.start().explorer
+    explorer.look_at((20, 30))
+    explorer.questions.ask_why()
+    asking.finish()
+    assert len(stack.state.reason) > 1
+    explorer.questions.ask_why()
+    stack.bench.viewer.dims.set_point(0, 2)
+    stack.reading.finish()
+    asking.finish()
+    assert (stack.state.explanation.index, stack.state.reason) == ((2,), ())
+
+
+def test_a_slider_that_returns_before_the_end_of_a_reading_is_followed(stack: Desk) -> None:
+    dims = stack.bench.viewer.dims
+    dims.set_point(0, 3)
+    stack.explorer.start()
+    dims.set_point(0, 1)
+    stack.reading.finish()
+    assert stack.state.explanation.index == (1,)
+    dims.set_point(0, 2)
+    stack.reading.step()
+    dims.set_point(0, 1)
+    stack.reading.finish()
+    assert stack.state.explanation.index == (1,)
+
+
+def test_the_head_before_belongs_to_the_model_that_is_chosen() -> None:
+    desk = TwoModels().start()
+    desk.explorer.choose(Shown(0, 3))
+    desk.choose_few()
+    assert (desk.state.shown, desk.state.previous) == (Shown(0, 0), None)
+    desk.explorer.questions.beside(None)
+    assert desk.state.picture is not None
+
+
+@pytest.mark.parametrize("change", ["look", "head", "model without words"])
+def test_what_is_shown_no_longer_answers_what_is_asked_now(change: str) -> None:
+    desk = Desk(scanning_model(decoder="shuffle") if "words" in change else None).start()
+    desk.explorer.set_asking(True)
+    desk.explorer.look_at((20, 30))
+    heat, layer = desk.state.heat, desk.bench.viewer.layers[PREFIX + "look"]
+    if "words" in change:
+        desk.explorer.set_look(Look.WORDS)
+        assert desk.state.heat is None
+        assert "look" not in desk.ours
+        return
+    slow = StepRunner()
+    desk.explorer._looking._runner = slow
+    if change == "look":
+        desk.explorer.set_look(Look.BLOCK)
+    else:
+        desk.explorer.choose(Shown(1, 2))
+    assert heat is not None
+    assert (desk.state.heat, layer.visible) == (None, False)
+    slow.finish()
+    assert (desk.state.heat is not None, layer.visible) == (True, True)
+
+
+def test_a_caption_names_what_was_asked() -> None:
+    desk = Desk().start()
+    desk.explorer.set_asking(True)
+    desk.explorer.look_at((20, 30))
+    assert desk.state.caption == "Chosen head: encoder level 1, block 1, head 1, pixel (20, 30)"
+    desk.explorer.choose(Shown(1, 2))
+    place = desk.state.explanation.trace.layers[1].place
+    block = f"{place.part} level {place.level + 1}, block {place.block + 1}"
+    assert desk.state.caption == f"Chosen head: {block}, head 3, pixel (20, 30)"
+    desk.explorer.set_look(Look.BLOCK)
+    assert desk.state.caption == f"Whole block: {block}, pixel (20, 30)"
+    desk.explorer.set_look(Look.NETWORK)
+    assert desk.state.caption == "Whole network, pixel (20, 30)"
+
+
+def test_a_click_where_no_plane_lies_flat_is_told_so(stack: Desk) -> None:
+    stack.start().explorer.set_asking(True)
+    dims = stack.bench.viewer.dims
+    expected = (
+        "The canvas does not show rows and columns of one plane of cells: go back to 2-D and the "
+        "usual axes, then click again."
+    )
+    for name, value in (("ndisplay", 3), ("order", (1, 0, 2))):
+        setattr(dims, name, value)
+        stack.explorer._pointed((0, 20, 30))
+        assert (stack.state.pixel, stack.state.answer) == (None, expected)
+        dims.ndisplay, dims.order = 2, (0, 1, 2)
+    stack.explorer._pointed((0, 20, 30))
+    assert stack.state.answer.startswith("Row 20, column 30: ")
+
+
+def test_layers_move_with_their_image_and_nothing_is_read_anew() -> None:
+    desk = Desk().start()
+    desk.explorer.set_asking(True)
+    desk.explorer.look_at((20, 30))
+    explanation, started = desk.state.explanation, desk.reading.started
+    layers = desk.bench.viewer.layers
+    before = {kind: layers[PREFIX + kind].data_to_world((0, 0)) for kind in ("order", "look")}
+    desk.layer.translate = (50, 30)
+    for kind, place in before.items():
+        moved = np.subtract(layers[PREFIX + kind].data_to_world((0, 0)), place)
+        assert moved.tolist() == [50, 30]
+    desk.layer.rotate = 90
+    assert layers[PREFIX + "order"].rotate == pytest.approx(desk.layer.rotate)
+    assert layers[PREFIX + "look"].rotate == pytest.approx(desk.layer.rotate)
+    assert (desk.reading.started, desk.state.explanation) == (started, explanation)
+
+
+def test_an_image_moved_while_it_is_read_has_its_layers_where_it_lies() -> None:
+    desk = Desk()
+    desk.explorer.start()
+    desk.layer.translate = (50, 30)
+    desk.reading.finish()
+    order = desk.bench.viewer.layers[PREFIX + "order"]
+    assert order.translate.tolist() == [53.5, 33.5]
+    assert desk.reading.started == 1
+
+
+def test_a_pixel_at_the_edge_of_a_tile_is_answered_by_the_tile_around_it() -> None:
+    desk = Desk(image=np.random.default_rng(0).random((50, 700)))
+    desk.bench.workflow._compute = lambda: type("Compute", (), {"tile": 128})()
+    desk.start().explorer.set_asking(True)
+    first = desk.state.explanation.tile
+    desk.explorer.look_at((10, first.left + 2))
+    assert desk.state.answer == ""
+    desk.explorer.look_at((10, first.left + 1))  # while that is read
+    desk.reading.finish()
+    second = desk.state.explanation.tile
+    assert second.left < first.left
+    assert desk.state.answer.startswith(f"Row 10, column {first.left + 1}: ")
+    desk.explorer.look_at((10, 1))
+    desk.explorer.look_at((10, 690))  # in yet another tile than the one that is being read
+    desk.reading.finish()
+    assert desk.state.explanation.tile.left == 700 - 128
+    assert desk.state.answer.startswith("Row 10, column 690: ")

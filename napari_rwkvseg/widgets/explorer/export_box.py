@@ -53,7 +53,7 @@ class ExportBox(QWidget):
 
     def _save_look(self) -> None:
         state = self._explorer.state
-        heat, title = state.heat, f"{state.look}, pixel {state.pixel}"
+        heat, title = state.heat, state.caption
         path = None if heat is None else self._ask("look.png", PICTURES)
         if heat is None or path is None:
             return

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_rwkvseg.widgets.listen import listen
 from napari_rwkvseg.widgets.style import GAP, combo, form, muted, name_row
 from napari_rwkvseg.workflow.explorer import Explorer, Look
+
+if TYPE_CHECKING:
+    from napari_rwkvseg.engine.explain import Explanation
 
 HINT = "Switch on Ask, then click on the image, or hold Shift and move."
 
@@ -22,7 +28,7 @@ class LookBox(QWidget):
         self.looks = combo(
             "Whose weights are shown for the pixel that you click: of the chosen head; of all "
             "heads of its block, by their weight; of the whole network, by its gradient; of the "
-            "decoder's words inside their cell"
+            "decoder's words inside their cell, if it has any"
         )
         self.looks.addItems([str(look) for look in Look])
         self.ask = QPushButton("Ask")
@@ -43,10 +49,12 @@ class LookBox(QWidget):
         self.ask.toggled.connect(explorer.set_asking)
         self.why.clicked.connect(explorer.questions.ask_why)
         events = explorer.state.events
+        listen(self, events.explanation, self._offer)
         listen(self, events.look, self._show)
         listen(self, events.asking, self._show)
         listen(self, events.answer, self._show)
         listen(self, events.reason, self._show)
+        self._offer(explorer.state.explanation)
         self._show()
 
     def _lay_out(self) -> None:
@@ -65,6 +73,13 @@ class LookBox(QWidget):
 
     def _choose(self, index: int) -> None:
         self._explorer.set_look(list(Look)[index])
+
+    def _offer(self, explanation: Explanation | None) -> None:
+        """Offer the words of the decoder where it has some."""
+        entries = self.looks.model()
+        assert isinstance(entries, QStandardItemModel)  # what a combo box has by itself
+        words = entries.item(list(Look).index(Look.WORDS))
+        words.setEnabled(explanation is None or bool(explanation.trace.words))
 
     def _show(self, _: object = None) -> None:
         state = self._explorer.state

@@ -17,17 +17,22 @@ from napari_rwkvseg.workflow.explorer.layer_set import LayerSet
 from napari_rwkvseg.workflow.explorer.pointer import Pointer
 from napari_rwkvseg.workflow.explorer.questions import Questions
 from napari_rwkvseg.workflow.explorer.state import ExplorerState, Look, Pixel, Shown
-from napari_rwkvseg.workflow.region import region_of
+from napari_rwkvseg.workflow.region import region_of, shows_plane
 from napari_rwkvseg.workflow.runner import JobResult, Latest, Runner
 from napari_rwkvseg.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
     from napari_rwkvseg.engine.card import Model
     from napari_rwkvseg.engine.explain import Explanation
+    from napari_rwkvseg.engine.heat import Heat
     from napari_rwkvseg.workflow.explorer.layer_set import Defer
 
 ORDER, PATH, HEAT = "order", "path", "look"  # kinds of `adapters.scan_layers`, which imports torch
 START = Message("Click Explore to see in which order the model reads this image.")
+NOT_FLAT = (
+    "The canvas does not show rows and columns of one plane of {}: go back to 2-D and the usual "
+    "axes, then click again."
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Explorer:
         self._looking = Latest(runners.look, self._look_job, self._was_looked)
         self.questions = Questions(self, runners.ask)
         self._read: Read | None = None
-        self._focus: Pixel | None = None
+        self._asked: Reading | None = None
         self._on = False
         self._source: tuple[Any, ...] = ()
         self._defer = defer
@@ -132,7 +137,7 @@ class Explorer:
 
     def _read_job(self, token: CancelToken) -> Job[Read] | None:
         layer = self.workflow.state.image
-        reading = None if layer is None else self.reading_of(layer, self._focus)
+        self._asked = reading = None if layer is None else self.reading_of(layer, self.state.pixel)
         if reading is None:
             self.state.busy = False
             return None
@@ -181,13 +186,18 @@ class Explorer:
         state.problem = _about(found)
         state.explanation = found
         state.gates = result.value.gates
+        state.reason = ()
         self.questions.say_difference()
-        shown = state.shown
-        layers = found.trace.layers
-        fits = shown is not None and shown.layer < len(layers)
-        self.choose(shown if shown is not None and fits else Shown(0, 0))
-        if state.pixel is not None and self._covers(state.pixel):
-            self._looking.request()
+        if state.shown is None or not _has(found, state.shown):
+            state.shown = Shown(0, 0)
+        self._drawing.request()
+        if state.pixel is None:
+            pass
+        elif self._answers(state.pixel):
+            self._look_anew()
+        else:  # asked about while another tile was being read
+            self._reread()
+        self._place_anew()
 
     def _present_source(self) -> tuple[Any, ...]:
         """Return what a reading depends on: a layer list that changed reads images anew."""
@@ -201,32 +211,52 @@ class Explorer:
     def _other_source(self, _: object = None) -> None:
         """Follow another image, another reading of it, or another model."""
         source = self._present_source()
-        if not self._on or source == self._source:
+        if not self._on:
             return
-        self._source, self._focus = source, None
-        self.state.pixel = None
+        if source == self._source:
+            self._place_anew()
+            self._slice_moved()
+            return
+        self._source = source
         if self.workflow.obstacle():
             self.close()
         else:
+            self._reading.cancel()
             self._forget()
             self._reread()
 
+    def _place_anew(self) -> None:
+        """Move our layers to where the image lies now; what was read stays."""
+        layer, image = self.workflow.state.image, self.workflow.state.reading.image
+        if layer is None or image is None or self._read is None:
+            return
+        geometry = geometry_of(layer, image)
+        if geometry.agrees(self._read.place.geometry):
+            return
+        place = replace(self._read.place, geometry=geometry)
+        self._read = replace(self._read, place=place)
+        self._drawing.request()
+        if self.layers.layer(HEAT) is not None and self.state.heat is not None:
+            self.show_heat(self.state.heat, self.state.caption)
+
     def _slice_moved(self, event: object = None) -> None:
-        """Read again where the slider rests on another plane."""
-        if not self._on or self._read is None or self.workflow.state.image is None:
+        """Read again where the slider rests on another plane than the one read or to be read."""
+        if not self._on or self._asked is None or self.workflow.state.image is None:
             return
         reading = self.reading_of(self.workflow.state.image)
-        if reading is not None and reading.index != self._read.reading.index:
+        if reading is not None and reading.index != self._asked.index:
             self._reread()
 
     def _forget(self) -> None:
         """Empty all that belongs to what was read."""
         state = self.state
         self._read = None
+        self._drawing.cancel()
+        self._looking.cancel()
         self.layers.remove()
-        state.explanation = state.gates = state.heat = state.previous = None
-        self.questions.compare_nothing()
-        state.picture, state.drawing = None, False
+        state.explanation = state.gates = state.heat = state.previous = state.pixel = None
+        self.questions.forget()
+        state.picture = None
         state.answer = state.details = state.difference = ""
         state.steps = state.step = 0
         state.reason = ()
@@ -239,7 +269,7 @@ class Explorer:
         self.state.shown = shown
         self._drawing.request()
         if self.state.pixel is not None and self.state.look is not Look.NETWORK:
-            self._looking.request()
+            self._look_anew()
 
     def show_step(self, step: int) -> None:
         """Show the visit up to a step, counted from 0."""
@@ -288,16 +318,23 @@ class Explorer:
         """Change through what a pixel looks at others."""
         self.state.look = look
         if self.state.pixel is not None:
-            self._looking.request()
+            self._look_anew()
+
+    def _look_anew(self) -> None:
+        """Ask again: what was seen before is no answer to what is chosen now."""
+        self.state.heat = None
+        self.layers.hide(HEAT)
+        if not self.state.asking:
+            self.state.answer = ""
+        self._looking.request()
 
     def look_at(self, pixel: Pixel) -> None:
         """Ask what a pixel, row and column in the plane, looked at."""
         self.state.pixel = pixel
         self.state.reason = ()
-        if self._covers(pixel):
+        if self._answers(pixel):
             self._looking.request()
-        elif self._read is not None:  # in another tile of a large image
-            self._focus = pixel
+        elif self._read is not None:  # another tile of a large image decides most about it
             self._reread()
 
     def _pointed(self, position: Any) -> None:
@@ -306,6 +343,9 @@ class Explorer:
         if layer is None or read is None:
             return
         full = self.workflow.state.reading.image or read.reading.image
+        if not shows_plane(layer, full, self.workflow.viewer):
+            self.state.answer = NOT_FLAT.format(layer.name)
+            return
         axes = full.axes.replace("s", "")
         place = layer.world_to_data(position)
         row, column = (round(float(place[axes.index(letter)])) for letter in "yx")
@@ -313,9 +353,15 @@ class Explorer:
         if 0 <= row < height and 0 <= column < width:
             self.look_at((row, column))
 
-    def _covers(self, pixel: Pixel) -> bool:
-        """Whether the part of the plane that was read holds a pixel."""
-        return self._read is not None and self._read.explanation.covers(pixel)
+    def _answers(self, pixel: Pixel) -> bool:
+        """Whether the part of the plane that was read is the one that decides about a pixel."""
+        read = self._read
+        if read is None:
+            return False
+        from napari_rwkvseg.engine.explain import part_read
+
+        shape = read.reading.image.plane_shape
+        return part_read(shape, pixel, read.options)[0] == read.explanation.tile
 
     def _look_job(self, token: CancelToken) -> Job[jobs.Looked] | None:
         state = self.state
@@ -324,16 +370,32 @@ class Explorer:
         return jobs.look(self._read, state.look, state.shown, state.pixel)
 
     def _was_looked(self, result: JobResult) -> None:
+        state = self.state
         if result.error:
-            self.state.answer = result.error
-        if result.value is None or self._read is None or not self.state.asking:
+            state.answer, state.heat = result.error, None
+            self.layers.remove(HEAT)
+        if result.value is None or not state.asking:
             return
         looked: jobs.Looked = result.value
-        if looked.asked != (self.state.look, self.state.shown, self.state.pixel):
+        if looked.asked != (state.explanation, state.look, state.shown, state.pixel):
             return  # something else was asked meanwhile: its answer is on the way
-        self.state.heat = looked.heat
-        self.state.answer = looked.answer
-        self.layers.show((looked.layer,))
+        state.answer = looked.answer
+        self.show_heat(looked.heat, looked.caption)
+
+    def show_heat(self, heat: Heat, caption: str) -> None:
+        """Show what a pixel looked at over the image, as it lies now."""
+        if self._read is None:
+            return
+        from napari_rwkvseg.adapters.scan_layers import heat_layer
+
+        self.state.caption, self.state.heat = caption, heat
+        self.layers.show((heat_layer(heat, self._read.place),))
+
+
+def _has(found: Explanation, shown: Shown) -> bool:
+    """Return whether a model has such a head."""
+    layers = found.trace.layers
+    return shown.layer < len(layers) and shown.head < len(layers[shown.layer].heads)
 
 
 def _about(found: Explanation) -> Message:

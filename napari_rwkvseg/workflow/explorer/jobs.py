@@ -66,12 +66,13 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class Read:
-    """What was read, where it lies, and the gates."""
+    """What was read in which tiles, where it lies, and the gates."""
 
     reading: Reading
     explanation: Explanation
     place: PlanePlace
     gates: GateTable
+    options: PredictOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +87,12 @@ class Drawn:
 
 @dataclass(frozen=True, eq=False)
 class Looked:
-    """What a pixel looked at, through what, ready for the viewer."""
+    """What a pixel looked at, through what; for people and as a caption."""
 
-    asked: tuple[Look, Shown, Pixel]
+    asked: tuple[Explanation, Look, Shown, Pixel]
     heat: Heat
-    layer: LayerTuple
     answer: str
+    caption: str
 
 
 def read(
@@ -113,7 +114,9 @@ def read(
     )
     check_scans(found)
     gates = gate_table(found.image.name, found.trace.layers)
-    return Read(reading, found, PlanePlace(reading.geometry, reading.index), gates)
+    place = PlanePlace(reading.geometry, reading.index)
+    grown = options.grown(found.network.config.shrink / model.network.config.shrink)
+    return Read(reading, found, place, gates, grown)
 
 
 def check_scans(found: Explanation) -> None:
@@ -158,11 +161,19 @@ def _details(explanation: Explanation, shown: Shown) -> str:
 def look(read: Read, kind: Look, shown: Shown, pixel: Pixel) -> Job[Looked]:
     """Find out what a pixel looked at."""
     yield Progress(0, 1)
-    from napari_rwkvseg.adapters.scan_layers import heat_layer
-
-    heat = heat_of(read.explanation, kind, shown, pixel)
+    found = read.explanation
+    heat = heat_of(found, kind, shown, pixel)
     answer = f"Row {pixel[0]}, column {pixel[1]}: {heat.text}."
-    return Looked((kind, shown, pixel), heat, heat_layer(heat, read.place), answer)
+    caption = look_caption(found, kind, shown, pixel)
+    return Looked((found, kind, shown, pixel), heat, answer, caption)
+
+
+def look_caption(explanation: Explanation, kind: Look, shown: Shown, pixel: Pixel) -> str:
+    """Return through what a pixel looked, for a figure: with layer and head where they count."""
+    place = explanation.trace.layers[shown.layer].place
+    block = f"{place.part} level {place.level + 1}, block {place.block + 1}"
+    through = {Look.HEAD: f": {block}, head {shown.head + 1}", Look.BLOCK: f": {block}"}
+    return f"{kind}{through.get(kind, '')}, pixel {pixel}"
 
 
 def heat_of(explanation: Explanation, kind: Look, shown: Shown, pixel: Pixel) -> Heat:
@@ -190,18 +201,14 @@ def word_scan_of(explanation: Explanation, shown: Shown) -> int:
     return levels.index(level) if level in levels else len(levels) - 1
 
 
-def ask_why(
-    read: Read, change: Change, stored: Stored | None, token: CancelToken
-) -> Job[tuple[Why, LayerTuple]]:
+def ask_why(read: Read, change: Change, stored: Stored | None, token: CancelToken) -> Job[Why]:
     """Find out what the network knew of a corrected pixel, and what it said when it was asked."""
     yield Progress(0, 1)
-    from napari_rwkvseg.adapters.scan_layers import heat_layer
     from napari_rwkvseg.engine.why import why
 
     place = (*read.reading.index, *change.pixel)
     said = None if stored is None else stored.at(place, token)
-    found = why(read.explanation, change, said)
-    return found, heat_layer(found.heat, read.place)
+    return why(read.explanation, change, said)
 
 
 def compare_with(

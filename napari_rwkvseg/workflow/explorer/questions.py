@@ -16,7 +16,6 @@ from napari_rwkvseg.errors import RwkvSegError
 from napari_rwkvseg.workflow.choices import Message, Tone
 from napari_rwkvseg.workflow.explorer import jobs, pictures
 from napari_rwkvseg.workflow.explorer.jobs import Read, Reading
-from napari_rwkvseg.workflow.explorer.layer_set import LayerSet
 from napari_rwkvseg.workflow.explorer.state import ExplorerState, Look, Pixel, Shown
 from napari_rwkvseg.workflow.results import Run
 from napari_rwkvseg.workflow.runner import JobResult, Runner, ignore_progress
@@ -25,6 +24,8 @@ from napari_rwkvseg.workflow.workflow import Workflow
 if TYPE_CHECKING:
     from napari_rwkvseg.engine.card import Model, ModelCard
     from napari_rwkvseg.engine.explain import Explanation
+    from napari_rwkvseg.engine.heat import Heat
+    from napari_rwkvseg.engine.why import Why
 
 NO_PIXEL = "Click a pixel first: switch on Ask, then click on the image."
 NO_MASK = "There is no mask of this image yet. Segment it first."
@@ -40,7 +41,6 @@ class Reader(Protocol):
 
     workflow: Workflow
     state: ExplorerState
-    layers: LayerSet
 
     @property
     def read(self) -> Read | None:
@@ -51,6 +51,9 @@ class Reader(Protocol):
 
     def load(self, name: str) -> Model:
         """Return a model."""
+
+    def show_heat(self, heat: Heat, caption: str) -> None:
+        """Show what a pixel looked at."""
 
 
 class Questions:
@@ -68,7 +71,14 @@ class Questions:
         self._explorer = explorer
         self._state = explorer.state
         self._runner = runner
-        self._comparing = False  # whether that is what runs
+        self._comparing = self._writing = False  # whether that is what runs
+
+    def forget(self) -> None:
+        """Drop what was asked of what was read; a file is written to its end."""
+        if not self._writing:
+            self._runner.cancel()
+        self._state.drawing = False
+        self.compare_nothing()
 
     # ---------------------------------------------------------------- comparing
     def compare(self, layer: LayerLike) -> None:
@@ -179,28 +189,32 @@ class Questions:
             self._state.reason = (OTHER_MODEL.format(maker.title or maker.name),)
         else:
             token = CancelToken()
-            self._start(jobs.ask_why(read, change, _stored(run), token), token, self._was_asked)
+            job = jobs.ask_why(read, change, _stored(run), token)
+            self._start(job, token, partial(self._was_asked, read.explanation, pixel))
 
-    def _was_asked(self, result: JobResult) -> None:
+    def _was_asked(self, explanation: Explanation, pixel: Pixel, result: JobResult) -> None:
+        if explanation is not self._state.explanation or pixel != self._state.pixel:
+            return  # another plane or pixel is in question by now
         if result.value is None:
             self._state.reason = (result.error,) if result.error else ()
             return
-        found, layer = result.value
-        row, column = found.pixel
+        found: Why = result.value
+        row, column = pixel
         self._state.look = Look.NETWORK  # what the picture now shows
         self._state.answer = f"Row {row}, column {column}: {found.heat.text}."
         self._state.reason = found.sentences
-        self._state.heat = found.heat
-        self._explorer.layers.show((layer,))
+        self._explorer.show_heat(found.heat, f"{Look.NETWORK}, pixel {pixel}")
 
     # ------------------------------------------------------------------- export
     def export(self, write: Callable[[Explanation], object], path: Path) -> None:
         """Write a picture or a table of what was read."""
         read = self._explorer.read
         if read is not None:
-            self._start(jobs.export(write, read, path), CancelToken(), self._was_exported)
+            job = jobs.export(write, read, path)
+            self._start(job, CancelToken(), self._was_exported, writing=True)
 
     def _was_exported(self, result: JobResult) -> None:
+        self._writing = False
         done = Message(f"Saved {result.value.name}.", Tone.DONE) if result.value else None
         self._explorer.workflow.state.message = done or Message(result.error, Tone.ERROR)
 
@@ -211,6 +225,7 @@ class Questions:
         on_done: Callable[[JobResult], None],
         drawing: bool = False,
         comparing: str = "",
+        writing: bool = False,
     ) -> None:
         """Run a job in place of the one before; a comparison that this cuts short is off."""
         self._state.drawing = drawing
@@ -218,7 +233,7 @@ class Questions:
             self._state.comparing, self._state.difference = comparing, f"Reading {comparing}…"
         elif self._comparing:
             self.compare_nothing()
-        self._comparing = bool(comparing)
+        self._comparing, self._writing = bool(comparing), writing
         self._runner.start(job, token, ignore_progress, on_done)
 
 

@@ -86,8 +86,10 @@ class ExplorerState:
         The last pixel asked about, row and column in the plane.
     heat : Heat or None
         What it looked at.
+    caption : str
+        Whose weights those are, for a figure of them.
     answer : str
-        That in words.
+        What it looked at in words.
     gates, other : GateTable or None
         Of this image, and of what it is compared with.
     comparing : str
@@ -116,6 +118,7 @@ class ExplorerState:
     asking: bool = False
     pixel: Pixel | None = None
     heat: Heat | None = None
+    caption: str = ""
     answer: str = ""
     gates: GateTable | None = None
     other: GateTable | None = None

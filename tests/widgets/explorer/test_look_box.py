@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QStandardItemModel
 
 from napari_rwkvseg.adapters.scan_layers import PREFIX
-from napari_rwkvseg.workflow.explorer import Look
+from napari_rwkvseg.workflow.explorer import Look, Shown
+from tests.recording import scanning_model
 from tests.widgets.docking import WAIT
-from tests.widgets.explorer.exploring import ExplorerDesk
+from tests.widgets.explorer.exploring import ExplorerDesk, answer
 
 
 def asking(viewer: Any, qtbot: QtBot) -> ExplorerDesk:
@@ -109,3 +113,29 @@ def test_a_corrected_pixel_is_explained_where_it_is_clicked(viewer: Any, qtbot: 
     desk.click_pixel(2, 2)  # not corrected
     desk.click(box.why)
     assert "as the model wrote it" in box.reason.text()
+
+
+@pytest.mark.parametrize("decoder", ["nested", "shuffle"])
+def test_words_are_offered_where_the_decoder_has_some(
+    viewer: Any, qtbot: QtBot, decoder: str
+) -> None:
+    desk = ExplorerDesk(viewer, qtbot, scanning_model(decoder=decoder)).explore()
+    entries = desk.page.look.looks.model()
+    assert isinstance(entries, QStandardItemModel)
+    enabled = {look: entries.item(i).isEnabled() for i, look in enumerate(Look)}
+    assert enabled == {look: look is not Look.WORDS or decoder == "nested" for look in Look}
+
+
+def test_a_saved_look_says_which_head_looked(
+    viewer: Any, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = asking(viewer, qtbot)
+    desk.click_pixel(40, 60)
+    qtbot.waitUntil(lambda: desk.seen.heat is not None, timeout=WAIT)
+    desk.click_head(Shown(0, 3))
+    qtbot.waitUntil(lambda: desk.seen.heat is not None, timeout=WAIT)
+    answer(monkeypatch, tmp_path / "look.svg")
+    desk.click(desk.page.export.look)
+    qtbot.waitUntil(lambda: desk.state.message.text == "Saved look.svg.", timeout=WAIT)
+    text = (tmp_path / "look.svg").read_text(encoding="utf-8")
+    assert "Chosen head: encoder level 1, block 1, head 4, pixel (40, 60)" in text
