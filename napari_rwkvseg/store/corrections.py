@@ -163,6 +163,10 @@ class Corrections:
         found = (path.stem.rpartition("-")[0] for path in self.root.glob(f"*-*{EXTENSION}"))
         return tuple(sorted(dict.fromkeys(found)))
 
+    def checksums(self, image_id: str) -> frozenset[str]:
+        """Return the checksums of the planes of an image, as the ledger notes them."""
+        return frozenset(read_checksum(path) for path in self._files(image_id))
+
     def left_out(self) -> frozenset[str]:
         """Return the names, like `<image id>-<plane>.…`, of damaged files that were moved aside."""
         return frozenset(path.name for path in self.root.glob(f"*-*{DAMAGED}"))
@@ -177,7 +181,7 @@ class Corrections:
         known = ledger.learnt(card)
         if not known:  # no file needs to be opened for that
             return ()
-        there = {image_id: self._checksums(image_id) for image_id in ledger.entries}
+        there = {image_id: self.checksums(image_id) for image_id in ledger.entries}
         return tuple(image_id for image_id, planes in there.items() if planes and planes <= known)
 
     def only_judges(self, image_id: str) -> bool:
@@ -215,7 +219,7 @@ class Corrections:
         """
         with self._writing() as ledger:
             learnt = frozenset() if parent is None else ledger.learnt(parent)
-            new = (self._checksums(image_id) for image_id in image_ids)
+            new = (self.checksums(image_id) for image_id in image_ids)
             write_ledger(self.root, ledger.with_model(card, learnt.union(*new)))
 
     def before_and_since(self, card: ModelCard) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -302,9 +306,6 @@ class Corrections:
             path.unlink()
         elif under is not None and under is not stored:
             write_evidence(path, under.evidence, under.class_names)
-
-    def _checksums(self, image_id: str) -> frozenset[str]:
-        return frozenset(read_checksum(path) for path in self._files(image_id))
 
     def _files(self, image_id: str) -> list[Path]:
         return sorted(self.root.glob(f"{image_id}-*{EXTENSION}"))

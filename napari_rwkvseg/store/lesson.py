@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from napari_rwkvseg.engine.card import ModelCard
 from napari_rwkvseg.engine.holdout import witnesses
 from napari_rwkvseg.engine.retrain import Lesson
-from napari_rwkvseg.store.corrections import EXTENSION, Corrections
-from napari_rwkvseg.store.evidence_file import read_checksum
+from napari_rwkvseg.store.corrections import Corrections
 from napari_rwkvseg.store.ledger import read_ledger
 from napari_rwkvseg.store.second_chance import spread
 
@@ -38,7 +37,7 @@ def waiting(project: Corrections, images: Sequence[str], start: ModelCard) -> li
         `MOST_WAITING` at most, in the order of the deal.
     """
     known, doubted = {*images, *project.learnt(start)}, read_ledger(project.root).doubted()
-    others = ((one, _checksums(project, one)) for one in project.dealt() if one not in known)
+    others = ((one, project.checksums(one)) for one in project.dealt() if one not in known)
     return spread([one for one, there in others if there and not there <= doubted], MOST_WAITING)
 
 
@@ -99,7 +98,3 @@ def speaking(lesson: Lesson, images: Sequence[str]) -> tuple[str, ...]:
     pieces = (*lesson.fresh, *lesson.replay, *(held.evidence for held in lesson.held_out))
     said = {piece.image_id for piece in pieces}
     return tuple(image for image in images if image in said)
-
-
-def _checksums(project: Corrections, image_id: str) -> set[str]:
-    return {read_checksum(path) for path in project.root.glob(f"{image_id}-*{EXTENSION}")}

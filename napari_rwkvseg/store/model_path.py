@@ -9,7 +9,7 @@ from napari_rwkvseg.errors import ModelFileError
 from napari_rwkvseg.store.own_models import EXTENSION
 
 NAME_LENGTH = 64  # characters, as the library takes them
-NAMELESS = "own-model"  # as a retrain calls one without a Latin letter
+NAMELESS = "own-model"  # where no letter is left that a file name may have everywhere
 
 
 def check_model_path(path: Path) -> None:

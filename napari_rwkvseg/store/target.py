@@ -16,9 +16,9 @@ from napari_rwkvseg.engine.card import Model, ModelCard
 from napari_rwkvseg.errors import ModelFileError
 from napari_rwkvseg.store.ledger import fingerprint, read_ledger
 from napari_rwkvseg.store.library import Library, data_folder
+from napari_rwkvseg.store.model_path import NAMELESS
 from napari_rwkvseg.store.own_models import check_name, name_taken
 
-NAMELESS = "own-model"  # where a class has no letter that a file name may have everywhere
 LONGEST = 56  # letters, so that there is room for a number
 
 
@@ -92,11 +92,16 @@ def as_target(
         return model
     if _still_finds(card, class_names):
         return replace(model, card=replace(card, name=target))
+    return of_other_classes(model, target, class_names)
+
+
+def of_other_classes(model: Model, name: str, class_names: Sequence[str]) -> Model:
+    """Return a model to start from under the name of a successor that finds other classes."""
     found = ", ".join(class_names)
-    title = f"{found[:1].upper()}{found[1:]} (own model, from {card.name})"
+    title = f"{found[:1].upper()}{found[1:]} (own model, from {model.card.name})"
     modality = "As the corrected images"
     return replace(
-        model, card=replace(card, name=target, title=title, modality=modality, objects=False)
+        model, card=replace(model.card, name=name, title=title, modality=modality, objects=False)
     )
 
 

@@ -118,7 +118,13 @@ class Workflow:
     def keep_up(self) -> None:
         """Read the library again if the chosen model is another one there by now."""
         card = self.state.card
-        if card is not None and card not in self._cards():
+        if card is None:
+            return
+        try:
+            same = self.library.card(card.name) == card
+        except RwkvSegError:  # gone or damaged: told while all are read
+            same = False
+        if not same:
             self.reload_models()
 
     def _cards(self) -> tuple[ModelCard, ...]:

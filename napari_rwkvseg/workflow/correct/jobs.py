@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +19,7 @@ from napari_rwkvseg.engine.progress import CancelToken, Job, Progress
 from napari_rwkvseg.engine.quiet import quietly
 from napari_rwkvseg.engine.torch_loading import load_optimisers, load_torch
 from napari_rwkvseg.errors import ModelNotFoundError
+from napari_rwkvseg.store.target import of_other_classes
 from napari_rwkvseg.workflow.choices import Compute
 from napari_rwkvseg.workflow.correct.context import Suggest
 from napari_rwkvseg.workflow.correct.difference import Compared, compare
@@ -265,16 +266,7 @@ def _as_target(base: Model, lesson: Lesson) -> Model:
     """Return the model to start from under the name that its successor will have."""
     if lesson.target == base.card.name:
         return base
-    names = ", ".join(lesson.class_names)
-    title = f"{names[:1].upper()}{names[1:]} (own model, from {base.card.name})"
-    card = replace(
-        base.card,
-        name=lesson.target,
-        title=title,
-        modality="As the corrected images",
-        objects=False,
-    )
-    return replace(base, card=card)
+    return of_other_classes(base, lesson.target, lesson.class_names)
 
 
 def _options(lesson: Lesson) -> RetrainOptions:
